@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: ISC */
+/* The INI file as typed values. Made by config_load, never changed afterwards: a reload makes a new one. */
+#ifndef STARTTLSD_CONFIG_H
+#define STARTTLSD_CONFIG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/diagnosis.h"
+#include "protocols/protocol.h"
+
+#define CONFIG_DEFAULT_FILE "/etc/starttlsd/starttlsd.ini"
+
+/* No limit, no time-out: the word `off`. */
+#define CONFIG_OFF UINT32_MAX
+
+/* A place to listen on or to connect to; the host stays text, config/ looks up no names. */
+struct endpoint {
+    const char *text; /* as written */
+    const char *host; /* without brackets; "*": any address of both families */
+    uint16_t port;
+    struct origin origin;
+};
+
+struct certificate {
+    const char *chain;      /* path, relative ones made relative to the file that names them */
+    const char *key;        /* path; equals chain if the key is in the same file */
+    const char *passphrase; /* path of a file, or NULL */
+    struct origin origin;
+};
+
+enum tls_profile { TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILE_OLD };
+enum tls_version { TLS_VERSION_PROFILE, TLS_VERSION_1_0, TLS_VERSION_1_1, TLS_VERSION_1_2, TLS_VERSION_1_3 };
+enum identity { IDENTITY_NONE };
+enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
+enum log_format { LOG_LOGFMT, LOG_JSON };
+enum log_level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG };
+
+struct service {
+    const char *name;
+    struct origin origin; /* of its section */
+    const struct protocol *protocol;
+    struct policy policy;
+
+    const struct endpoint *listen;
+    size_t listen_count;
+    const struct certificate *certificate;
+    size_t certificate_count;
+    enum tls_profile tls_profile;
+    enum tls_version min_tls, max_tls;
+
+    const struct endpoint *backend;
+    size_t backend_count;
+    enum identity identity;
+
+    uint32_t max_sessions; /* this service, all workers; CONFIG_OFF: no limit of its own */
+    uint32_t preamble_timeout_ms, handshake_timeout_ms;
+    uint32_t connect_timeout_ms, greeting_timeout_ms;
+    uint32_t backend_timeout_ms, idle_timeout_ms;
+};
+
+struct config {
+    uint32_t workers;         /* 0: auto */
+    const char *user, *group; /* NULL: not written, the default applies */
+    const char *chroot;       /* NULL: a directory made at start */
+    const char *hostname;     /* NULL: the machine's; each policy.hostname is set in any case */
+    enum log_target log_target;
+    const char *log_facility; /* syslog: "mail" unless written */
+    const char *log_file;
+    enum log_format log_format;
+    enum log_level log_level;
+    uint32_t max_sessions; /* 0: by what the machine allows */
+    uint32_t drain_timeout_ms;
+    uint32_t resolve_interval_ms, health_interval_ms;
+    uint32_t ticket_rotation_ms, ticket_lifetime_ms;
+
+    const struct service *service;
+    size_t service_count;
+    size_t backend_total; /* of all services; a backend's index counts through them in order */
+};
+
+/* Where texts come from: the disk in the master, a bundle in a caged child. */
+struct config_source {
+    /*
+     * The whole of the file at `path`.
+     *
+     * text   set; owned by the source, valid as long as the source is
+     * error  set on failure: why, in words
+     */
+    bool (*read)(void *context, const char *path, struct span *text, const char **error);
+    void *context;
+};
+
+/*
+ * Read the file at `path`, and what it includes, from `source`. Every complaint goes to `d`. NULL if
+ * there was an error; warnings alone do not stop it.
+ *
+ * fqdn  the machine's name, for services that write no hostname; copied
+ */
+MUST_CHECK struct config *config_load(const char *path, const struct config_source *source,
+                                      const char *fqdn, struct diagnosis *d);
+void config_free(struct config *config);
+
+/* All INI files that were read, the main one first, then the paths of other files that values name
+ * (certificates, keys, passphrases): what a bundle must carry. is_secret: keys and passphrases. */
+enum config_file_kind { CONFIG_FILE_INI, CONFIG_FILE_PUBLIC, CONFIG_FILE_SECRET };
+size_t config_file_count(const struct config *config);
+const char *config_file_at(const struct config *config, size_t index, enum config_file_kind *kind,
+                           struct origin *origin);
+
+/* Where `key` of `service` (NULL: [starttlsd]) was written; .file NULL: nowhere, it is the default. */
+struct origin config_origin(const struct config *config, const struct service *service, const char *key);
+
+/* `check --dump`: the whole configuration with every default, as an INI file that loads again. */
+void config_dump(const struct config *config, FILE *to);
+
+/* `check --explain KEY`: from the table. False: no such key; the nearest one has been named on `errors`. */
+MUST_CHECK bool config_explain(const char *key, FILE *to, FILE *errors);
+
+/* The whole table as Markdown, for docs/configuration.md. */
+void config_reference(FILE *to);
+
+#endif

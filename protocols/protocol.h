@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+/* What a protocol module is told, and what it may ask for. A module is a pure function of octets and
+ * events: no socket, clock, allocation or errno. See docs/architecture.md. */
+#ifndef STARTTLSD_PROTOCOL_H
+#define STARTTLSD_PROTOCOL_H
+
+#include "protocols/span.h"
+
+/* A window never holds more; whoever needs a longer run of octets to decide has met an error. */
+#define WINDOW_MAX ((size_t)16 * 1024)
+
+enum side { SIDE_CLIENT, SIDE_BACKEND };
+
+static inline enum side side_other(enum side side)
+{
+    return side == SIDE_CLIENT ? SIDE_BACKEND : SIDE_CLIENT;
+}
+
+enum event_kind {
+    EVENT_BYTES,     /* the window of `side` has octets that no step has taken */
+    EVENT_CONNECTED, /* client: accepted, say the greeting; backend: connected, its greeting follows */
+    EVENT_SECURED,   /* client: TLS is up; the session has called init again, with the facts of TLS */
+    EVENT_BACKEND_FAILED, /* no backend is left to try; the event says why */
+    EVENT_EOF,            /* `side` will send no more; what is left of its window is in the window */
+    EVENT_LOST,           /* the backend's connection broke, without an orderly end */
+    EVENT_DEADLINE,       /* the session has taken, or been silent for, too long */
+    EVENT_BUSY,           /* instead of the client's EVENT_CONNECTED: a limit is reached */
+    EVENT_DRAIN,          /* say goodbye at the next point where nothing is lost by it */
+    EVENT_STOP,           /* say goodbye now, unless a reply has been begun */
+};
+
+/* How a session ended: the log's `end=` (DESIGN, section 9), decided by the module or the session. */
+enum end {
+    END_NONE,
+    END_LIMIT,
+    END_BACKEND_UNREACHABLE,
+    END_BACKEND_REFUSED,
+    END_BACKEND_LOST,
+    END_TIMEOUT,
+    END_ERRORS,
+    END_VIOLATION,
+    END_TLS_REQUIRED,
+    END_HANDSHAKE_FAILED,
+    END_DRAINED,
+    END_CLIENT_QUIT,
+    END_CLIENT_CLOSED,
+    END_CLIENT_LOST,
+    END_BACKEND_CLOSED,
+    END_ERROR,
+};
+
+struct event {
+    enum event_kind kind;
+    enum side side;
+    enum end reason; /* EVENT_BACKEND_FAILED: END_BACKEND_UNREACHABLE or END_BACKEND_REFUSED */
+};
+
+enum verdict_kind {
+    VERDICT_MORE,      /* undecided: call again when this window has grown. What `take` covers is dropped */
+    VERDICT_HOLD,      /* leave this side unread until a step of the other side has taken something */
+    VERDICT_FORWARD,   /* pass the taken octets to the other side, unchanged */
+    VERDICT_SEND,      /* send `text` to `to`; the taken octets go nowhere */
+    VERDICT_CONNECT,   /* open a backend: the first, or, where one is open, the next in its place */
+    VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends */
+    VERDICT_CLOSE,     /* send `text` to `to`, then end both sides in good order */
+    VERDICT_RESET,     /* the same, but the backend's connection is reset: it must take nothing for whole */
+};
+
+/* What log and metrics want to know of a step. */
+enum note {
+    NOTE_NONE,
+    NOTE_GREETED,    /* the backend's greeting is good: from here on the session is in its gate */
+    NOTE_TLS_NEEDED, /* the client was told that it must start TLS */
+    NOTE_MESSAGE,    /* the backend has accepted a message */
+    NOTE_INJECTION,  /* octets behind STARTTLS (CVE-2011-0411) */
+    NOTE_SPOOF,      /* a client claimed another's identity: XCLIENT, XFORWARD, PROXY */
+    NOTE_HTTP,
+    NOTE_TLS_ON_PLAINTEXT_PORT,
+    NOTE_BACKEND_REPLY, /* the backend said what no server may say here */
+    NOTE_SMUGGLING,
+};
+
+struct verdict {
+    enum verdict_kind kind;
+    enum side to;
+    enum note note;
+    enum end end;     /* VERDICT_CLOSE, VERDICT_RESET: why */
+    size_t take;      /* octets of the window now dealt with; never shown again */
+    struct span text; /* constant, inside the policy, or inside the machine until its next step */
+};
+
+/* What the machine waits for: the session picks the time limit by it. */
+enum waiting {
+    WAITING_CLIENT,  /* nothing is outstanding: idle */
+    WAITING_CONTENT, /* content is under way from the client: idle too, when it stalls; large reads pay */
+    WAITING_BACKEND, /* the backend owes an answer */
+};
+
+enum front_tls { FRONT_STARTTLS, FRONT_IMPLICIT, FRONT_NONE };
+enum relay { RELAY_UNSET, RELAY_BACKEND, RELAY_LOGIN, RELAY_DOMAINS };
+enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_PASS };
+
+struct words {
+    const char *const *word;
+    size_t count;
+};
+
+/* What the administrator wants; part of a configuration snapshot, constant while a session lives. */
+struct policy {
+    enum front_tls tls;
+    bool is_enforced;     /* nothing but TLS and what leads to it */
+    const char *hostname; /* in greetings */
+    const char *greeting; /* the text after `220 `, or NULL */
+    enum relay relay;
+    struct words relay_domains; /* RELAY_DOMAINS: without trailing dot */
+    enum bare_newline bare_newline;
+    unsigned max_errors;            /* error replies of ours until the session ends; 0: no limit */
+    struct words hide_capabilities; /* keywords taken out of what the backend announces */
+};
+
+/* What is known of this client. */
+struct facts {
+    bool is_secure; /* TLS is up */
+};
+
+struct protocol {
+    const char *name;
+    const char *const *alpn; /* protocol names of our own (RFC 7301), NULL-ended; `tls_context.c` asks */
+    size_t size;             /* octets of one machine; the session owns the memory, zeroed or not */
+
+    /* A blank machine. policy outlives it; facts are borrowed for the call. */
+    void (*init)(void *machine, const struct policy *policy, const struct facts *facts);
+
+    /*
+     * One event, one verdict. EVENT_BYTES is repeated with what is left of the window, and with an
+     * empty one too, until the verdict is MORE or HOLD: replies of the machine's own that waited for
+     * earlier ones come out that way. Every other event comes once.
+     *
+     * window  untaken octets of event->side. It may be larger than WINDOW_MAX, but an undecided
+     *         machine (MORE) gets no more than WINDOW_MAX: it must have decided by then
+     */
+    struct verdict (*step)(void *machine, const struct event *event, struct span window);
+
+    enum waiting (*waiting)(const void *machine);
+};
+
+extern const struct protocol smtp_protocol;
+
+/* The module of that name, or NULL. */
+const struct protocol *protocol_find(struct span name);
+
+/* All modules in the order of the registry; NULL behind the last. */
+const struct protocol *protocol_at(size_t index);
+
+#endif

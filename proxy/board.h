@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+/* Shared memory with one writer: the scout's board (addresses and health of backends, read by workers)
+ * and each worker's (what its sessions met, read by the scout and, later, by the exporter). A board is made
+ * for one snapshot. Nothing on it is secret, and a reader trusts nothing it reads. */
+#ifndef STARTTLSD_BOARD_H
+#define STARTTLSD_BOARD_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "protocols/span.h"
+
+#define BOARD_ADDRESSES_MAX 16
+
+union board_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+enum backend_health { BACKEND_UNKNOWN, BACKEND_UP, BACKEND_DOWN };
+
+/* What the scout says of one backend. */
+struct board_backend {
+    enum backend_health health;
+    bool is_resolved; /* the resolver has answered, or failed, once */
+    uint32_t address_count;
+    union board_address address[BOARD_ADDRESSES_MAX];
+};
+
+/* What a worker says of one backend. */
+struct board_experience {
+    uint32_t failures;        /* in a row, since the last good session */
+    uint64_t last_success_ms; /* CLOCK_MONOTONIC; 0: never */
+    uint64_t last_failure_ms;
+};
+
+/* What a worker says of one service. */
+struct board_load {
+    uint32_t sessions;
+};
+
+struct board; /* one mapping */
+
+/* Master: a sealed memory file for `services` services with `backends` backends in total. The two ends:
+ * *writer for the one process that writes it, *reader read-only. False: errno. */
+MUST_CHECK bool board_make(uint32_t services, uint32_t backends, int *writer, int *reader);
+
+/* Map it; `fd` is closed in any case. NULL: not a board of that size, or no memory; logged. */
+MUST_CHECK struct board *board_open_writer(int fd, uint32_t services, uint32_t backends);
+MUST_CHECK struct board *board_open_reader(int fd, uint32_t services, uint32_t backends);
+void board_close(struct board *b);
+
+/* The scout's side. A board begins with every backend unknown and unresolved. */
+void board_put_backend(struct board *b, size_t backend, const struct board_backend *value);
+/* A copy, range-checked; the last good one if the writer keeps it torn. */
+void board_get_backend(struct board *b, size_t backend, struct board_backend *value);
+
+/* The workers' side. */
+void board_put_experience(struct board *b, size_t backend, const struct board_experience *value);
+void board_get_experience(struct board *b, size_t backend, struct board_experience *value);
+void board_put_load(struct board *b, size_t service, const struct board_load *value);
+void board_get_load(struct board *b, size_t service, struct board_load *value);
+
+#endif

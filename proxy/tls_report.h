@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: ISC */
+/* What was agreed in a handshake, or why there was none, in words for the log. */
+#ifndef STARTTLSD_TLS_REPORT_H
+#define STARTTLSD_TLS_REPORT_H
+
+#include <openssl/ssl.h>
+
+#include "proxy/log.h"
+
+/* Adds tls= cipher= group= resumed= sni= to a line; nothing if `ssl` is NULL or not that far. */
+void tls_report_session(const SSL *ssl, struct log_line *line);
+
+/* Empty OpenSSL's error queue into one text: the first, most telling reason. Never NULL.
+ *
+ * errno_text  what the socket said, if OpenSSL has nothing to say; may be NULL */
+const char *tls_report_error(const char *errno_text, char *space, size_t size);
+
+#endif
