@@ -1,13 +1,17 @@
-# starttlsd. `make help` names the targets; `make test` is the one to remember.
+# SPDX-License-Identifier: ISC
+# starttlsd. `make help` names the targets; `make demo` and `make test` are the two to remember.
 
 VERSION := 0.1.0
 
-prefix  ?= /usr/local
-sbindir ?= $(prefix)/sbin
-docdir  ?= $(prefix)/share/doc/starttlsd
-CC      ?= cc
-CFLAGS  ?= -O2 -g
-PYTHON  ?= /usr/bin/python3
+prefix      ?= /usr/local
+sbindir     ?= $(prefix)/sbin
+docdir      ?= $(prefix)/share/doc/starttlsd
+unitdir     ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+CC          ?= cc
+CFLAGS      ?= -O2 -g
+# The distribution's own: pytest comes from its packages.
+PYTHON      ?= /usr/bin/python3
 
 # Each variant builds in its own folder, so none spoils another.
 VARIANT ?= release
@@ -23,7 +27,15 @@ COMPILE_release := $(HARDEN)
 COMPILE_asan    := $(SANITIZE)
 COMPILE_gcc     := $(HARDEN) -Werror
 COMPILE_clang   := $(HARDEN) -Werror
+COMPILE_fuzz    := $(SANITIZE) -fsanitize=fuzzer-no-link
 LINK_asan       := $(SANITIZE)
+LINK_fuzz       := $(SANITIZE)
+CC_gcc          := gcc
+CC_clang        := clang
+CC_fuzz         := clang
+ifdef CC_$(VARIANT)
+CC := $(CC_$(VARIANT))
+endif
 
 # libev sees each watcher through its base struct, hence no strict aliasing.
 COMPILE := -std=c11 $(WARNINGS) -fno-strict-aliasing -fPIE -I. -DSTARTTLSD_VERSION='"$(VERSION)"' \
@@ -34,12 +46,36 @@ LIBS    := -lssl -lcrypto -lev -linih
 PROTOCOLS := $(patsubst %.c,$(B)/%.o,$(wildcard protocols/*.c))
 CONFIG    := $(patsubst %.c,$(B)/%.o,$(wildcard config/*.c))
 PROXY     := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard proxy/*.c)))
+ARCHIVES  := $(B)/libproxy.a $(B)/libconfig.a $(B)/libprotocols.a
 PLAY      := $(B)/tests/unit/play.o
 UNIT      := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+FUZZERS   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-all: $(B)/starttlsd
+FUZZ_SECONDS ?= 60
+# A report ends the process with a status of its own; where `log_path` points, e2e looks for reports.
+ASAN := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:$(ASAN_OPTIONS) \
+    UBSAN_OPTIONS=print_stacktrace=1:$(UBSAN_OPTIONS)
 
-$(B)/starttlsd: $(B)/proxy/main.o $(B)/libproxy.a $(B)/libconfig.a $(B)/libprotocols.a
+# ---- What users type ----------------------------------------------------------------------------
+
+all: $(B)/starttlsd ## the program, in build/release
+
+demo: ## starttlsd in front of a small mail server on this machine, until ^C
+	@sh tests/deps.sh demo
+	@$(MAKE) --no-print-directory all
+	@exec $(PYTHON) deploy/demo/demo.py $(B)/starttlsd
+
+test: ## unit and end-to-end tests
+	@sh tests/deps.sh test
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory e2e
+
+deps: ## install what building, testing and `make lint` need (Debian packages)
+	@sh tests/deps.sh develop
+
+# ---- Building -----------------------------------------------------------------------------------
+
+$(B)/starttlsd: $(B)/proxy/main.o $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/libprotocols.a: $(PROTOCOLS)
@@ -49,18 +85,87 @@ $(B)/lib%.a:
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(B)/protocols/%.o: protocols/%.c
+# What a compiler is told is a prerequisite: a new version or new flags rebuild.
+FLAGS := $(shell mkdir -p $(B); printf '%s\n' '$(CC) $(subst ','\'',$(COMPILE)) $(CPPFLAGS) $(CFLAGS)' >$(B)/flags.new; \
+    cmp -s $(B)/flags.new $(B)/flags || mv $(B)/flags.new $(B)/flags; rm -f $(B)/flags.new)
+
+$(B)/protocols/%.o: protocols/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(B)/libproxy.a $(B)/libconfig.a $(B)/libprotocols.a
+$(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(ARCHIVES)
+	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-.PHONY: all
+# ---- Testing ------------------------------------------------------------------------------------
+
+unit: $(UNIT) ## unit tests (cmocka)
+	@for test in $(UNIT); do echo "$$test"; $(ASAN) $$test || exit 1; done
+
+# PYTEST_ARGS='-k reload' runs some of them.
+e2e: $(B)/starttlsd ## end-to-end tests: real clients, a real Postfix behind (pytest; as root, or some are skipped)
+	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
+	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e $(PYTEST_ARGS)
+
+asan: ## unit and e2e under address and undefined-behaviour sanitizers, with leak check
+	@$(MAKE) --no-print-directory VARIANT=asan unit
+	@$(MAKE) --no-print-directory VARIANT=asan e2e
+
+fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds (libFuzzer)
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@for fuzzer in $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)); do \
+	    echo "$$fuzzer: $(FUZZ_SECONDS) s"; \
+	    mkdir -p build/fuzz/corpus/$$fuzzer tests/fuzz/seeds/$$fuzzer; \
+	    build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 \
+	        -artifact_prefix=build/fuzz/$$fuzzer- -verbosity=0 \
+	        build/fuzz/corpus/$$fuzzer tests/fuzz/seeds/$$fuzzer || exit 1; done; \
+	rmdir tests/fuzz/seeds/* tests/fuzz/seeds 2>/dev/null || true
+
+fuzzers: $(FUZZERS)
+objects: $(B)/starttlsd $(UNIT)
+
+# Warnings are errors here and nowhere else: a newer compiler never stops a user.
+lint: ## formatting, warnings of gcc and clang as errors, cppcheck, the rules between folders
+	@$(MAKE) --no-print-directory VARIANT=gcc objects
+	@$(MAKE) --no-print-directory VARIANT=clang objects
+	@sh tests/lint.sh
+
+format: ## format all C in place
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+docs: $(B)/starttlsd ## write docs/configuration.md anew from the table of keys
+	$(B)/starttlsd check --reference >docs/configuration.md
+
+# ---- Shipping -----------------------------------------------------------------------------------
+
+install: all ## honours DESTDIR and prefix
+	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(docdir)/examples
+	install -m 0755 $(B)/starttlsd $(DESTDIR)$(sbindir)/starttlsd
+	sed 's|/usr/sbin/starttlsd|$(sbindir)/starttlsd|' deploy/starttlsd.service >$(B)/starttlsd.service
+	install -m 0644 $(B)/starttlsd.service $(DESTDIR)$(unitdir)/starttlsd.service
+	install -m 0644 deploy/starttlsd.sysusers $(DESTDIR)$(sysusersdir)/starttlsd.conf
+	install -m 0644 deploy/starttlsd.ini $(DESTDIR)$(docdir)/examples/starttlsd.ini
+	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(docdir)
+
+dist: ## a release archive of what is committed, in build/
+	@mkdir -p build
+	git archive --prefix=starttlsd-$(VERSION)/ HEAD | gzip -9n >build/starttlsd-$(VERSION).tar.gz
+	@echo build/starttlsd-$(VERSION).tar.gz
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this text
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
+	    printf '  make %-8s %s\n' "$$target" "$$text"; done
+
+.PHONY: all demo test deps unit e2e asan fuzz fuzzers objects lint format docs install dist clean help
 .SECONDARY:
