@@ -14,6 +14,9 @@
 /* No limit, no time-out: the word `off`. */
 #define CONFIG_OFF UINT32_MAX
 
+/* Ticket keys that are kept: validation makes sure that no ticket outlives its own. */
+#define CONFIG_TICKET_KEYS 8
+
 /* A place to listen on or to connect to; the host stays text, config/ looks up no names. */
 struct endpoint {
     const char *text; /* as written */

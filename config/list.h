@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* Values that are lists: their words add up over all lines of a section. Contracts as
+ * value_parse's. */
+#ifndef STARTTLSD_LIST_H
+#define STARTTLSD_LIST_H
+
+#include "config/setting.h"
+
+bool list_endpoints(const struct parse *p);
+bool list_certificates(const struct parse *p);
+bool list_words(const struct parse *p);
+bool list_relay(const struct parse *p);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/* The table of keys: what may be written, where, how it is read, what it means if it is not.
+ * Loader, `check`, dump and reference all go by it and cannot drift. */
+#ifndef STARTTLSD_SCHEMA_H
+#define STARTTLSD_SCHEMA_H
+
+#include <stdint.h>
+
+#include "protocols/span.h"
+
+enum key_section {
+    KEY_GLOBAL,  /* [starttlsd]; fields of struct config */
+    KEY_SERVICE, /* [service NAME], [defaults]; fields of struct service */
+};
+
+enum key_type {
+    TYPE_COUNT,       /* uint32_t or unsigned */
+    TYPE_DURATION,    /* uint32_t, milliseconds */
+    TYPE_CHOICE,      /* an enum, or a bool */
+    TYPE_NAME,        /* const char *, one word */
+    TYPE_HOSTNAME,    /* const char *, a name that may stand in a greeting */
+    TYPE_TEXT,        /* const char *, a line of printable ASCII */
+    TYPE_PATH,        /* const char *, made relative to the file that names it */
+    TYPE_LOG,         /* log_target and what belongs to it */
+    TYPE_PROTOCOL,    /* const struct protocol * */
+    TYPE_LISTEN,      /* list of struct endpoint, addresses */
+    TYPE_BACKEND,     /* list of struct endpoint, addresses or names */
+    TYPE_CERTIFICATE, /* list of struct certificate, one a line */
+    TYPE_WORDS,       /* struct words */
+    TYPE_RELAY,       /* policy.relay and policy.relay_domains */
+};
+
+/* A word of a TYPE_CHOICE. Words that are known but cannot be chosen say why. */
+struct choice {
+    const char *word; /* NULL: end; its refusal, if any, answers all other words */
+    unsigned value;
+    const char *refusal;
+    const char *remedy;
+};
+
+struct key {
+    enum key_section section;
+    const char *name;
+    enum key_type type;
+    bool is_required;
+    const char *preset;      /* the default, as it would be written; NULL: none */
+    const char *preset_note; /* what holds if there is none */
+    uint32_t min, max;       /* TYPE_COUNT; TYPE_DURATION, in milliseconds */
+    const char *word;        /* TYPE_COUNT, TYPE_DURATION: a word instead of a number, or NULL */
+    uint32_t word_value;
+    const struct choice *choices;
+    size_t field, size; /* where it goes */
+    size_t count_field; /* lists: where their number goes */
+    const char *help;   /* whole sentences */
+};
+
+/* In the order of the table: global keys first. NULL behind the last. */
+const struct key *key_at(size_t index);
+
+/* NULL: no such key in that kind of section. */
+const struct key *key_find(enum key_section section, const char *name);
+
+/* Its values add up over words and lines. */
+bool key_is_list(const struct key *key);
+
+/* The known name nearest to `name` in that kind of section, if near enough for a slip of the hand;
+ * or NULL. */
+const char *key_nearest(enum key_section section, const char *name);
+
+/* Of `words`, NULL-ended; the same. */
+const char *word_nearest(const char *const *words, const char *name);
+
+/* Keys of the design that come with a later version. */
+bool key_comes_later(enum key_section section, const char *name);
+
+#endif
