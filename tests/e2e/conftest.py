@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: ISC
+"""What every test may ask for. Servers are real, ports are free ones on loopback, directories temporary."""
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+from backends import Backend
+from gateway import SANITIZED, Starttlsd
+from postfix import Postfix
+
+IS_ROOT = os.geteuid() == 0
+IN_CI = os.environ.get("CI") == "true"
+
+
+# ---- Skips, time ------------------------------------------------------------------------------------
+
+
+def unavailable(reason):
+    """A test that cannot run here: said to a person, a failure in CI."""
+    if IN_CI:
+        pytest.fail(f"CI=true, and {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def needs():
+    """needs("strace"): the test cannot do without these programs."""
+    def check(*programs):
+        for program in programs:
+            if not shutil.which(program):
+                unavailable(f"{program} is not installed (make deps)")
+    return check
+
+
+@pytest.fixture(autouse=True)
+def only_where_possible(request):
+    if request.node.get_closest_marker("root") and not IS_ROOT:
+        unavailable("this needs root: sudo make e2e")
+
+
+@pytest.fixture(autouse=True)
+def no_test_hangs():
+    def on_alarm(number, frame):
+        raise TimeoutError("the test takes too long")
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(180 if SANITIZED else 90)
+    yield
+    signal.alarm(0)
+
+
+# ---- Places -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def directory():
+    """A temporary directory that other users can pass: children are not root."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-e2e-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def free_port():
+    """A function that names a free port at every call, none twice."""
+    given = set()
+
+    def find():
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+    return find
+
+
+class Certificates:
+    """An authority, and what it has signed; made with the openssl command at run time."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        directory.chmod(0o755)
+        self.ca = directory / "ca.pem"
+        self.openssl("req", "-x509", *self.new_key("ca", "ec"), "-subj", "/CN=Test authority", "-days", "30",
+                     "-out", self.ca)
+        self.localhost = self.make("localhost")
+
+    def openssl(self, *words):
+        subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
+
+    def new_key(self, name, kind):
+        key = {"ec": ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "rsa": ("rsa:2048",)}[kind]
+        return ["-newkey", *key, "-nodes", "-keyout", self.directory / f"{name}-key.pem"]
+
+    def make(self, name, kind="ec", days=30, host="localhost"):
+        """`CHAIN KEY`, as the INI file wants it."""
+        base = self.directory / name
+        self.openssl("req", "-new", *self.new_key(name, kind), "-subj", f"/CN={host}", "-out", f"{base}.csr")
+        (self.directory / "extensions").write_text(f"subjectAltName=DNS:{host},IP:127.0.0.1\n")
+        self.openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.ca, "-CAkey",
+                     self.directory / "ca-key.pem", "-CAcreateserial", "-days", days, "-extfile",
+                     self.directory / "extensions", "-out", f"{base}.pem")
+        os.chmod(f"{base}-key.pem", 0o644)  # the unprivileged master reads it too
+        return f"{base}.pem {base}-key.pem"
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-certificates-"))
+    yield Certificates(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+# ---- Servers ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postfix():
+    if not IS_ROOT:
+        unavailable("Postfix must be started by root: sudo make e2e")
+    path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-postfix-"))
+    server = Postfix(path)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def backend():
+    """backend(script): as many as a test wants."""
+    made = []
+
+    def make(script=None, **options):
+        made.append(Backend(script, **options))
+        return made[-1]
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def gateway(directory, certificates, free_port):
+    """gateway(backend="HOST:PORT", key="value", ...): a running starttlsd with one service, `.port` its port.
+
+    Keys of the service by name; those of [starttlsd] in `process`; ini= replaces the whole file.
+    """
+    made = []
+
+    def make(backend=None, process=None, ini=None, start=True, command=(), environment=None, **service):
+        port = free_port()
+        if ini is None:
+            ini = configuration(certificates, backend, port, process, **service)
+        home = directory / f"gateway{len(made)}"
+        home.mkdir()
+        home.chmod(0o755)
+        server = Starttlsd(home, ini, command, environment)
+        server.port = port
+        made.append(server)
+        return server.start() if start else server
+    yield make
+    failures = []
+    for server in made:
+        try:
+            server.stop()
+        except AssertionError as failure:
+            failures.append(failure)
+    for failure in failures:
+        raise failure
+
+
+def configuration(certificates, backend, port, process=None, name="mx", **service):
+    """An INI file with one service."""
+    process = {"workers": 2, "drain_timeout": "5s", "log_level": "info", **(process or {})}
+    service = {"protocol": "smtp", "listen": f"127.0.0.1:{port}", "certificate": certificates.localhost,
+               "backend": getattr(backend, "address", backend), "relay": "backend", **service}
+    lines = ["[starttlsd]", *(f"{key} = {value}" for key, value in process.items()),
+             "", f"[service {name}]", *(f"{key} = {value}" for key, value in service.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: ISC
+"""A real Postfix in a temporary directory: one smtpd on loopback, every mail for @example.test into a maildir."""
+import hashlib
+import os
+import pathlib
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {directory}/queue
+data_directory = {directory}/data
+command_directory = /usr/sbin
+daemon_directory = {daemons}
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {directory}/maillog
+maillog_file_prefixes = {directory}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = backend.example.test
+mydestination =
+mynetworks = 127.0.0.0/8
+alias_maps =
+local_recipient_maps =
+virtual_mailbox_domains = example.test
+virtual_mailbox_base = {directory}/mail
+virtual_mailbox_maps = static:inbox/
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_mailbox_limit = 0
+mailbox_size_limit = 0
+message_size_limit = 200000000
+queue_minfree = 0
+# What is delivered is what came: no header added, and the octets of lines as starttlsd sent them.
+local_header_rewrite_clients =
+always_add_missing_headers = no
+smtpd_forbid_bare_newline = no
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+smtpd_error_sleep_time = 0
+smtpd_tls_security_level = none
+in_flow_delay = 0
+virtual_destination_concurrency_limit = 20
+default_process_limit = 40
+biff = no
+"""
+
+MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Mail:
+    """A delivered file: what Postfix put in front, our header, the body with CRLF line ends again."""
+
+    def __init__(self, path):
+        self.path = path
+        self.octets = path.read_bytes().replace(b"\n", b"\r\n")
+        self.header, _, self.body = self.octets.partition(b"\r\n\r\n")
+        self.hash = hashlib.sha256(self.body).hexdigest()
+
+
+class Postfix:
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.directory.chmod(0o755)
+        self.seen = {}
+        owner = pwd.getpwnam("postfix")
+        daemons = next(d for d in ("/usr/lib/postfix/sbin", "/usr/libexec/postfix") if os.path.isdir(d))
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        values = dict(directory=directory, daemons=daemons, uid=owner.pw_uid, gid=owner.pw_gid, port=self.port)
+        (self.directory / "main.cf").write_text(MAIN.format(**values))
+        (self.directory / "master.cf").write_text(MASTER.format(**values))
+        for name in ("queue", "data", "mail"):
+            (self.directory / name).mkdir()
+        for name in ("data", "mail"):
+            shutil.chown(self.directory / name, "postfix", owner.pw_gid)
+
+    def run(self, verb):
+        return subprocess.run(["postfix", "-c", self.directory, verb], capture_output=True, text=True, timeout=60)
+
+    def start(self):
+        done = self.run("start")
+        assert done.returncode == 0, done.stderr + self.log()
+        end = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 5).close()
+                return self
+            except OSError:
+                assert time.monotonic() < end, self.log()
+                time.sleep(0.1)
+
+    def stop(self):
+        self.run("stop")
+
+    def log(self):
+        path = self.directory / "maillog"
+        return path.read_text() if path.exists() else ""
+
+    def mails(self, mark):
+        """The delivered mails with this mark in their header."""
+        for path in (self.directory / "mail/inbox/new").glob("*"):
+            if path not in self.seen:
+                self.seen[path] = Mail(path)
+        return [mail for mail in self.seen.values() if mark.encode() in mail.header]
+
+    def arrived(self, mark, count=1, patience=30):
+        """Exactly `count` mails with this mark, once the queue is empty: a second copy would show."""
+        end = time.monotonic() + patience
+        while len(found := self.mails(mark)) < count or self.queued():
+            assert time.monotonic() < end, f"{len(found)} of {count} mails arrived\n{self.log()[-3000:]}"
+            time.sleep(0.1)
+        assert len(found) == count, f"{len(found)} mails, not {count}"
+        return found
+
+    def queued(self):
+        return [path for name in ("incoming", "active", "deferred", "maildrop")
+                for path in (self.directory / "queue" / name).rglob("*") if path.is_file()]

@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: ISC
+"""A backend that misbehaves: the client learns it in good order, and no mail is lost or doubled by it."""
+import socket
+import threading
+import time
+
+import pytest
+
+from backends import Script
+from clients import Client, lines_of, message, stuffed
+from gateway import eventually, status
+
+SHORT = {"connect_timeout": "1s", "greeting_timeout": "2s"}
+# The scout's opinion stays out of it: these tests are about sessions.
+ALONE = {"health_interval": "1h", "log_level": "info"}
+
+
+class Greeting(Script):
+    def __init__(self, greeting):
+        super().__init__()
+        self.greeting = greeting
+
+
+def answer_behind_tls(server):
+    """What a client is told after the handshake, or at the greeting if starttlsd knows already."""
+    client = Client(server.port)
+    with client:
+        if client.greeting.startswith("421"):
+            return client, client.greeting
+        client.starttls()
+        client.send(b"EHLO client.test\r\n")
+        answer = client.reply()
+        assert client.at_end()
+        return client, answer
+
+
+def test_refusing(gateway, free_port):
+    server = gateway(f"127.0.0.1:{free_port()}", process=ALONE, **SHORT)
+    client, answer = answer_behind_tls(server)
+    assert answer.startswith(("421 4.4.1", "421 4.3.2")), answer
+    assert server.session(client)["end"] in ("backend_unreachable", "limit")
+
+
+def test_a_backend_that_is_known_to_be_down_is_told_at_the_greeting(gateway, free_port):
+    server = gateway(f"127.0.0.1:{free_port()}", process={"health_interval": "1s"}, **SHORT)
+    server.wait_for("backend.down")
+
+    def busy():
+        with Client(server.port) as client:
+            return client.greeting.startswith("421 4.3.2") and client.at_end() and client
+    client = eventually(busy)
+    assert server.session(client)["end"] == "limit"
+
+
+def test_a_backend_that_comes_back_is_found_again(gateway, backend, free_port):
+    port = free_port()
+    server = gateway(f"127.0.0.1:{port}", process={"health_interval": "1s"}, **SHORT)
+    server.wait_for("backend.down")
+    behind = backend(port=port)
+    server.wait_for("backend.up")
+
+    def served():
+        with Client(server.port) as client:
+            if not client.greeting.startswith("220"):
+                return False
+            client.starttls()
+            return client.mail(message("m", b"x\r\n")).startswith("250")
+    assert eventually(served)
+    assert len(behind.messages) == 1
+
+
+def test_not_answering_at_all(gateway):
+    """A full queue of connections: SYNs go unanswered."""
+    full = socket.socket()
+    full.bind(("127.0.0.1", 0))
+    full.listen(0)
+    port = full.getsockname()[1]
+    fillers = [socket.socket() for _ in range(4)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(("127.0.0.1", port))
+    time.sleep(0.1)
+    server = gateway(f"127.0.0.1:{port}", process=ALONE, **SHORT)
+    began = time.monotonic()
+    client, answer = answer_behind_tls(server)
+    assert answer.startswith(("421 4.4.1", "421 4.3.2")), answer
+    assert time.monotonic() - began < 6
+    assert server.session(client)["end"] in ("backend_unreachable", "limit")
+    for sock in (*fillers, full):
+        sock.close()
+
+
+def test_silent_after_the_connection(gateway, backend):
+    server = gateway(backend(lambda connection: connection.drain()), process=ALONE, **SHORT)
+    client, answer = answer_behind_tls(server)
+    assert answer.startswith(("421 4.4.1", "421 4.3.2")), answer
+    assert server.session(client)["end"] in ("backend_unreachable", "limit")
+
+
+@pytest.mark.parametrize("greeting", [b"554 no service\r\n", b"421 busy\r\n", b"554-no\r\n554 service\r\n", b"hello\r\n",
+                                      b"\r\n", b"220", b"2200 x\r\n", b"250 not a greeting\r\n"])
+def test_a_greeting_that_is_no_welcome(gateway, backend, greeting):
+    behind = backend(Greeting(greeting))
+    server = gateway(behind, process=ALONE, **SHORT)
+    client, answer = answer_behind_tls(server)
+    assert answer.startswith(("421 4.4.1", "421 4.3.2")), answer
+    assert server.session(client)["end"] in ("backend_refused", "backend_unreachable", "limit")
+    assert b"EHLO" not in behind.received
+
+
+def test_a_long_greeting_is_a_greeting(gateway, backend):
+    server = gateway(backend(Greeting(b"220-one\r\n220-two\r\n220 three\r\n")))
+    with Client(server.port) as client:
+        client.starttls()
+        assert client.command("NOOP").startswith("250")
+        client.quit()
+
+
+@pytest.mark.parametrize("first", ["refusing", "554", "silent"])
+def test_the_second_backend_takes_over(gateway, backend, free_port, first):
+    second = backend()
+    if first == "refusing":
+        address = f"127.0.0.1:{free_port()}"
+    else:
+        script = Greeting(b"554 no\r\n") if first == "554" else (lambda connection: connection.drain())
+        address = backend(script).address
+    server = gateway(f"{address} {second.address}", process=ALONE, **SHORT)
+    with Client(server.port) as client:
+        client.starttls()
+        assert client.mail(message("m", b"x\r\n")).startswith("250")
+        client.quit()
+    assert len(second.messages) == 1
+    assert server.session(client)["backend"] == second.address
+
+
+class Dying(Script):
+    """Dies when it hears NOOP, having said this much; by a reset or in good order."""
+
+    def __init__(self, words, reset=False):
+        super().__init__()
+        self.words, self.reset = words, reset
+
+    def on_noop(self, connection, line):
+        connection.send(self.words)
+        time.sleep(0.2)
+        if self.reset:
+            connection.reset()
+        return False
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_dying_with_a_command_unanswered(gateway, backend, reset):
+    server = gateway(backend(Dying(b"", reset)))
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("EHLO client.test", 250)
+        assert client.command("NOOP").startswith("421 4.4.2")
+        assert client.at_end()
+    assert server.session(client)["end"] == "backend_lost"
+
+
+@pytest.mark.parametrize("words", [b"25", b"250-first\r\n", b"250-first\r\n250 unfin"])
+def test_dying_in_the_middle_of_a_reply(gateway, backend, words):
+    """The reply is not finished by us: nothing that we say may be taken for its end."""
+    server = gateway(backend(Dying(words)))
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("EHLO client.test", 250)
+        client.send(b"NOOP\r\n")
+        heard = b""
+        while line := client.line():
+            heard += line
+        begun = b"\r\n" in words
+        assert heard == (b"250-first\r\n" if begun else heard)
+        assert begun or heard.startswith(b"421 4.4.2"), heard
+    assert server.session(client)["end"] == "backend_lost"
+
+
+def test_an_orderly_end_of_an_idle_backend(gateway, backend):
+    class Leaving(Script):
+        def on_noop(self, connection, line):
+            connection.send(b"250 ok\r\n")
+            time.sleep(0.2)
+            return False
+    server = gateway(backend(Leaving()))
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("NOOP", 250)
+        assert client.at_end()
+    assert server.session(client)["end"] == "backend_closed"
+
+
+def test_a_421_out_of_the_blue_is_passed_on(gateway, backend):
+    class Leaving(Script):
+        def on_noop(self, connection, line):
+            connection.send(b"250 ok\r\n")
+            time.sleep(0.2)
+            connection.send(b"421 4.3.2 going down\r\n")
+            return False
+    server = gateway(backend(Leaving()))
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("NOOP", 250)
+        assert client.reply() == "421 4.3.2 going down"
+        assert client.at_end()
+
+
+@pytest.mark.parametrize("words", [b"250 ok\r\n250 and again\r\n", b"250 ok\r\n", b"354 go on\r\n", b"banana\r\n",
+                                   b"250 a\rb\r\n", b"250 a\0b\r\n", b"250-a\r\n251 b\r\n"])
+def test_a_reply_that_no_server_may_give(gateway, backend, words):
+    class Odd(Script):
+        def on_noop(self, connection, line):
+            connection.send(words if words != b"250 ok\r\n" else words + b"250 unasked\r\n")
+            return True
+    server = gateway(backend(Odd()))
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("EHLO client.test", 250)
+        client.send(b"NOOP\r\n")
+        replies = []
+        while reply := client.reply():
+            replies.append(reply)
+        assert len(replies) <= 2
+    server.wait_for("session.violation", kind="backend_reply")
+    assert server.session(client)["end"] == "backend_lost"
+
+
+def test_dying_after_the_content(gateway, backend):
+    """Nobody knows whether the message was taken: no word of ours may claim it."""
+    class Dying(Script):
+        def on_message(self, connection, content):
+            return False
+    server = gateway(backend(Dying()))
+    with Client(server.port) as client:
+        client.starttls()
+        assert client.mail(message("m", b"x\r\n")).startswith("421 4.4.2")
+        assert client.at_end()
+    assert server.session(client)["end"] == "backend_lost"
+
+
+def test_an_answer_before_the_end_of_the_content(gateway, backend):
+    """What follows could be taken for commands: the answer is passed on, and that is all."""
+    class Hasty(Script):
+        def on_data(self, connection, line):
+            connection.send(b"354 go on\r\n")
+            connection.line()
+            connection.send(b"552 5.3.4 too big\r\n")
+            connection.drain()
+            return False
+    behind = backend(Hasty())
+    server = gateway(behind)
+    with Client(server.port) as client:
+        client.starttls()
+        client.envelope()
+        client.send(b"line\r\nline\r\n")
+        assert client.reply().startswith("552 5.3.4")
+        try:
+            for _ in range(50):
+                client.send(b"MAIL FROM:<evil@x>\r\n")
+                time.sleep(0.01)
+        except OSError:
+            pass
+        assert client.at_end()
+    server.session(client)
+
+
+def test_an_answer_that_takes_too_long(gateway, backend):
+    class Slow(Script):
+        def on_noop(self, connection, line):
+            connection.drain()
+            return False
+    server = gateway(backend(Slow()), backend_timeout="1s")
+    with Client(server.port) as client:
+        client.starttls()
+        assert client.command("NOOP").startswith("421 4.4.2")
+        assert client.at_end()
+    assert server.session(client)["end"] == "timeout"
+
+
+def test_an_idle_client_is_told(gateway, backend):
+    behind = backend()
+    server = gateway(behind, idle_timeout="1s")
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("NOOP", 250)
+        assert client.reply().startswith("421 4.4.2")
+        assert client.at_end()
+    assert server.session(client)["end"] == "timeout"
+    eventually(lambda: behind.visits[0].end)
+
+
+# ---- The client vanishes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["reset", "fin", "close_notify"])
+def test_a_client_that_vanishes_inside_its_message(gateway, backend, way):
+    """The backend's connection is reset, so that a truncated message is never taken for a whole one."""
+    behind = backend()
+    server = gateway(behind)
+    client = Client(server.port)
+    client.starttls()
+    client.envelope()
+    client.send(stuffed(message("m", lines_of(200_000))))
+    eventually(lambda: len(behind.received) > 100_000)
+    if way == "reset":
+        client.vanish()
+    elif way == "fin":
+        client.cut()
+    else:
+        threading.Thread(target=lambda: quietly(client.sock.unwrap), daemon=True).start()
+    eventually(lambda: behind.visits[0].end)
+    assert behind.visits[0].end == "reset"
+    assert not behind.messages
+    assert server.session(client_port=str(client.port))["end"] == "client_lost"
+    client.close()
+
+
+def quietly(call):
+    try:
+        call()
+    except OSError:
+        pass
+
+
+def test_an_unfinished_command_is_never_forwarded(gateway, backend):
+    behind = backend()
+    server = gateway(behind)
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("NOOP", 250)
+        client.send(b"MAIL FROM:<a@client.test>")
+        client.cut()
+        while client.line():
+            pass
+    server.session(client)
+    assert behind.received == b"NOOP\r\n"
+
+
+def test_a_backend_that_reads_slowly_holds_the_client_back(gateway, backend):
+    """Twenty megabytes for a backend that does not read: they wait in the client, not in our memory."""
+    go_on = threading.Event()
+
+    class Lazy(Script):
+        def on_data(self, connection, line):
+            connection.send(b"354 go on\r\n")
+            go_on.wait(30)
+            return self.on_message(connection, connection.content())
+    behind = backend(Lazy())
+    server = gateway(behind, process={"workers": 1})
+    pid = server.workers()[0]
+    content = stuffed(message("m", lines_of(100_000) * 200)) + b".\r\n"
+    with Client(server.port, timeout=60) as client:
+        client.starttls()
+        client.envelope()
+        before = resident(pid)
+        sender = threading.Thread(target=client.send, args=(content,))
+        sender.start()
+        time.sleep(1.5)
+        assert sender.is_alive()
+        assert resident(pid) - before < 4096, "KiB grown while the backend does not read"
+        go_on.set()
+        sender.join()
+        assert client.reply().startswith("250")
+        client.quit()
+
+
+def resident(pid):
+    """KiB."""
+    return int(status(pid)["VmRSS"].split()[0])

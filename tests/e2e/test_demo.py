@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: ISC
+"""`make demo` as a user meets it, and what else the repository ships: example, install, container."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from clients import Client, message, tls_context
+from gateway import PROGRAM, eventually
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("user", ["caller", "nobody"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo(directory, user, number):
+    if user == "nobody" and os.geteuid() != 0:
+        pytest.skip("it runs unprivileged already")
+    words = ["/usr/bin/python3", str(ROOT / "deploy/demo/demo.py"), str(pathlib.Path(PROGRAM).resolve())]
+    if user == "nobody":
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words]
+    place = directory / "tmp"
+    place.mkdir()
+    place.chmod(0o1777)
+    out = directory / "out"
+    demo = subprocess.Popen(words, stdout=out.open("wb"), stderr=subprocess.STDOUT, cwd=directory,
+                            env=dict(os.environ, TMPDIR=str(place), PYTHONDONTWRITEBYTECODE="1",
+                                     ASAN_OPTIONS="detect_leaks=0"))
+    try:
+        match = eventually(lambda: re.search(r"listens on 127\.0\.0\.1:(\d+)", out.read_text()), what=out.read_text())
+        certificate = re.search(r"--cacert (\S+)", out.read_text())[1]
+        with Client(int(match[1])) as client:
+            client.starttls(tls_context(certificate))
+            assert client.mail(message("m", b"Hello, demo.\r\n")).startswith("250")
+            client.quit()
+        eventually(lambda: "| Hello, demo." in out.read_text())
+        children = descendants(demo.pid)
+        assert len(children) >= 4
+        demo.send_signal(number)
+        assert demo.wait(20) == 0, out.read_text()
+    finally:
+        demo.poll() is None and demo.kill()
+    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
+    assert not list(place.iterdir()), "the temporary directory is still there"
+
+
+def descendants(pid):
+    found = []
+    for line in subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True).stdout.splitlines():
+        child, parent = map(int, line.split())
+        if parent == pid:
+            found += [child, *descendants(child)]
+    return found
+
+
+def test_the_example_is_a_good_configuration(directory, certificates):
+    text = (ROOT / "deploy/starttlsd.ini").read_text()
+    ini = directory / "starttlsd.ini"
+    ini.write_text(re.sub(r"(?m)^certificate = .*$", f"certificate = {certificates.localhost}", text))
+    done = subprocess.run([PROGRAM, "check", "--config", ini], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_example_of_the_documents_is_a_good_configuration(directory, certificates):
+    blocks = [(path, block) for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+              for block in re.findall(r"(?s)```ini\n(.*?)```", path.read_text())]
+    assert blocks
+    for path, block in blocks:
+        ini = directory / "starttlsd.ini"
+        ini.write_text(re.sub(r"(?m)^certificate = .*$", f"certificate = {certificates.localhost}", block))
+        done = subprocess.run([PROGRAM, "check", "--config", ini], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, f"{path}: {done.stderr}\n{block}"
+
+
+def test_check_says_what_is_wrong_and_where(directory):
+    ini = directory / "starttlsd.ini"
+    ini.write_text("[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 127.0.0.1:25\n"
+                   "relay = backend\ncertificate = /nonexistent.pem\nbakend = x\n")
+    done = subprocess.run([PROGRAM, "check", "--config", ini], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert f"{ini}:7: [service mx] bakend: " in done.stderr and "backend" in done.stderr
+    assert f"{ini}:6: [service mx] certificate: " in done.stderr
+
+
+def test_what_check_dumps_loads_again_to_the_same(directory, certificates):
+    text = (ROOT / "deploy/starttlsd.ini").read_text()
+    ini = directory / "starttlsd.ini"
+    ini.write_text(re.sub(r"(?m)^certificate = .*$", f"certificate = {certificates.localhost}", text))
+
+    def dump():
+        return subprocess.run([PROGRAM, "check", "--config", ini, "--dump"], capture_output=True, text=True, check=True,
+                              timeout=20).stdout
+    first = dump()
+    ini.write_text(first)
+    assert dump() == first
+
+
+@pytest.mark.parametrize("words, code", [([], 2), (["bananas"], 2), (["run", "--bananas"], 2), (["--help"], 0),
+                                         (["run", "--help"], 0), (["check", "--help"], 0), (["version"], 0),
+                                         (["check", "--config", "/nonexistent"], 3), (["check", "--explain", "relay"], 0),
+                                         (["run", "--config", "/nonexistent"], 3)])
+def test_the_command_line(words, code):
+    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=20)
+    assert done.returncode == code, done.stderr + done.stdout
+    assert (done.stderr if code else done.stdout).strip()
+
+
+def test_install(directory):
+    done = subprocess.run(["make", "-s", "-C", ROOT, "install", f"DESTDIR={directory}", "prefix=/usr"],
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for name in ("sbin/starttlsd", "lib/systemd/system/starttlsd.service", "lib/sysusers.d/starttlsd.conf",
+                 "share/doc/starttlsd/README.md", "share/doc/starttlsd/examples/starttlsd.ini"):
+        assert (directory / "usr" / name).exists(), name
+    unit = (directory / "usr/lib/systemd/system/starttlsd.service").read_text()
+    assert "ExecStart=/usr/sbin/starttlsd run" in unit
+
+
+@pytest.mark.root
+def test_a_mail_through_the_container(backend, directory, certificates, free_port):
+    """IMAGE_SH names a tool that builds and runs images: `build DIR TAG`, `run TAG --volume SRC:DST`."""
+    tool = os.environ.get("IMAGE_SH")
+    if not tool:
+        pytest.skip("IMAGE_SH is not set (this is no part of CI)")
+    behind, tag = backend(), "starttlsd-e2e"
+    subprocess.run([tool, "build", ROOT, tag], check=True, timeout=600)
+    chain, key = certificates.localhost.split()
+    (directory / "starttlsd.ini").write_text(
+        f"[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = {behind.address}\nrelay = backend\n"
+        "certificate = chain.pem key.pem\n")
+    for source, name in ((chain, "chain.pem"), (key, "key.pem")):
+        (directory / name).write_bytes(pathlib.Path(source).read_bytes())
+        (directory / name).chmod(0o644)
+    container = subprocess.Popen([tool, "run", tag, "--volume", f"{directory}:/etc/starttlsd:ro"])
+    try:
+        eventually(lambda: greets(2525), patience=60)
+        with Client(2525) as client:
+            client.starttls(tls_context(str(certificates.ca)))
+            assert client.mail(message("m", b"x\r\n")).startswith("250")
+            client.quit()
+        began = time.monotonic()
+        container.terminate()
+        assert container.wait(30) == 0
+        assert time.monotonic() - began < 10
+    finally:
+        container.poll() is None and container.terminate()
+    assert len(behind.messages) == 1
+
+
+def greets(port):
+    try:
+        with Client(port, timeout=5) as client:
+            return client.greeting.startswith("220")
+    except OSError:
+        return False

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: ISC
+"""Before TLS starttlsd speaks alone, lets nothing through, and keeps nothing for later."""
+import ssl
+import time
+
+import pytest
+
+from clients import Client, tls_context
+from gateway import eventually
+
+BEFORE_TLS = [
+    ("EHLO client.test", "250-"),
+    ("HELO client.test", "250 "),
+    ("NOOP", "250 "),
+    ("RSET", "250 "),
+    ("HELP", "214 "),
+    ("VRFY root", "252 "),
+    ("MAIL FROM:<a@client.test>", "530 5.7.0 Must issue a STARTTLS command first"),
+    ("RCPT TO:<b@example.test>", "530 5.7.0 "),
+    ("DATA", "530 5.7.0 "),
+    ("AUTH PLAIN AGEAYg==", "530 5.7.0 "),
+    ("mail from:<a@client.test>", "530 5.7.0 "),
+    ("FOO", "500 5.5.2 "),
+    (" MAIL FROM:<a@client.test>", "500 5.5.2 "),
+    ("XCLIENT ADDR=127.0.0.1", "550 5.7.1 "),
+    ("XFORWARD ADDR=127.0.0.1", "550 5.7.1 "),
+    ("STARTTLS now", "501 5.5.4 "),
+]
+
+
+@pytest.mark.parametrize("command, reply", BEFORE_TLS)
+def test_what_is_answered_before_starttls(gateway, backend, command, reply):
+    behind = backend()
+    server = gateway(behind)
+    with Client(server.port) as client:
+        assert client.greeting.startswith("220 ")
+        answer = client.command(command)
+        if reply == "214 ":
+            assert answer[:3] in ("214", "250"), answer
+        else:
+            assert answer.startswith(reply), answer
+        client.quit()
+    assert server.session(client)["phase"] == "preamble"
+    assert not behind.visits
+
+
+def test_mail_before_starttls_is_refused_and_the_log_says_so(gateway, backend):
+    behind = backend()
+    server = gateway(behind)
+    with Client(server.port) as client:
+        client.expect("EHLO client.test", 250)
+        client.expect("MAIL FROM:<a@client.test>", 530)
+        client.quit()
+    assert server.session(client)["end"] == "tls_required"
+    assert not behind.visits
+
+
+def test_ehlo_offers_the_constant_set(gateway, backend):
+    server = gateway(backend(), hostname="mx.example.test")
+    with Client(server.port) as client:
+        assert client.greeting == "220 mx.example.test ESMTP"
+        words = {line[4:].upper() for line in client.command("EHLO client.test").split("\n")[1:]}
+        assert words == {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "STARTTLS"}
+
+
+def test_the_greeting_can_be_written(gateway, backend):
+    server = gateway(backend(), greeting="mail.example.test at your service")
+    with Client(server.port) as client:
+        assert client.greeting == "220 mail.example.test at your service"
+
+
+def test_too_many_errors_end_the_session(gateway, backend):
+    server = gateway(backend(), max_errors=3)
+    with Client(server.port) as client:
+        for _ in range(3):
+            client.expect("FOO", 500)
+        assert client.reply().startswith("421 4.7.0")
+        assert client.at_end()
+    assert server.session(client)["end"] in ("errors", "tls_required")
+
+
+def test_a_silent_client_is_told_and_closed(gateway, backend):
+    server = gateway(backend(), preamble_timeout="1s")
+    with Client(server.port) as client:
+        assert client.reply().startswith("421 4.4.2 ")
+        assert client.at_end()
+    assert server.session(client)["end"] == "timeout"
+
+
+def test_a_trickle_does_not_outlast_the_preamble(gateway, backend):
+    server = gateway(backend(), preamble_timeout="1s")
+    began = time.monotonic()
+    with Client(server.port) as client:
+        try:
+            while time.monotonic() < began + 5:
+                client.send(b"N")
+                time.sleep(0.2)
+        except OSError:
+            pass
+        assert time.monotonic() < began + 4
+    assert server.session(client)["end"] == "timeout"
+
+
+def test_a_stalled_handshake_ends(gateway, backend):
+    server = gateway(backend(), handshake_timeout="1s")
+    with Client(server.port) as client:
+        client.expect("STARTTLS", 220)
+        assert client.at_end()
+    assert server.session(client)["end"] == "handshake_failed"
+
+
+@pytest.mark.parametrize("words, kind", [
+    (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "http"),
+    (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "http"),
+    (None, "tls_on_plaintext_port"),
+])
+def test_the_wrong_protocol_ends_without_a_reply(gateway, backend, words, kind):
+    server = gateway(backend())
+    with Client(server.port) as client:
+        if words:
+            client.send(words)
+            assert client.at_end()
+        else:
+            with pytest.raises((ssl.SSLError, OSError)):
+                client.handshake()
+    server.wait_for("session.violation", kind=kind)
+    assert server.session(client_port=str(client.port))["end"] == "violation"
+
+
+# ---- Injection (CVE-2011-0411 and its family) -------------------------------------------------------
+
+PAYLOADS = [b"RSET\r\n", b"EHLO evil\r\nMAIL FROM:<evil@evil.test>\r\n", b"\n", b"X"]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_octets_in_the_segment_of_starttls_end_the_session(gateway, backend, payload):
+    behind = backend()
+    server = gateway(behind)
+    with Client(server.port) as client:
+        client.expect("EHLO client.test", 250)
+        client.send(b"STARTTLS\r\n" + payload)
+        assert client.reply().startswith("554 5.7.0")
+        assert client.at_end()
+    server.wait_for("session.violation", kind="injection")
+    assert server.session(client)["end"] == "violation"
+    assert not behind.visits
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_octets_in_a_segment_behind_starttls_fail_the_handshake(gateway, backend, payload):
+    behind = backend()
+    server = gateway(behind)
+    with Client(server.port) as client:
+        client.expect("EHLO client.test", 250)
+        client.send(b"STARTTLS\r\n")
+        assert client.reply().startswith("220 ")
+        client.send(payload)
+        with pytest.raises((ssl.SSLError, OSError)):
+            client.handshake()
+            client.command("NOOP")
+    assert server.session(client)["end"] == "handshake_failed"
+    assert not behind.visits
+
+
+def test_octets_sent_without_waiting_for_the_go_ahead_are_never_a_command(gateway, backend):
+    """Two segments, the second without waiting: either refusal is right, a command never."""
+    behind = backend()
+    server = gateway(behind)
+    for delay in (0, 0.001, 0.01):
+        with Client(server.port) as client:
+            client.send(b"STARTTLS\r\n")
+            time.sleep(delay)
+            client.send(b"EHLO evil\r\n")
+            answers = []
+            while answer := client.reply():
+                answers.append(answer[:4])
+            assert answers in (["554 "], ["220 "]) or answers[0] == "220 ", answers
+            assert "250" not in "".join(answers)
+        assert server.session(client)["end"] in ("violation", "handshake_failed")
+    assert not behind.visits
+
+
+def test_no_octet_sent_in_the_clear_reaches_the_backend(gateway, backend):
+    behind = backend()
+    server = gateway(behind)
+    with Client(server.port) as client:
+        for command in ("EHLO clear.test", "NOOP clear", "RSET", "VRFY clear", "MAIL FROM:<clear@clear.test>",
+                        "FOO clear", "HELO clear.test"):
+            client.command(command)
+        client.expect("STARTTLS", 220)
+        client.handshake()
+        eventually(lambda: behind.connections)
+        client.expect("EHLO secret.test", 250)
+        client.quit()
+    server.session(client)
+    assert behind.received == b"EHLO secret.test\r\nQUIT\r\n"
+
+
+def test_the_backend_is_not_connected_before_the_handshake(gateway, backend):
+    behind = backend()
+    server = gateway(behind, process={"health_interval": "1h"})
+    eventually(lambda: len(behind.connections) <= 1)
+    time.sleep(0.5)  # the scout's visit at start
+    before = len(behind.connections)
+    with Client(server.port) as client:
+        client.expect("EHLO client.test", 250)
+        client.expect("STARTTLS", 220)
+        time.sleep(0.3)
+        assert len(behind.connections) == before
+        client.handshake(tls_context())
+        eventually(lambda: len(behind.connections) == before + 1)
+        client.expect("NOOP", 250)
+        client.quit()
