@@ -9,14 +9,15 @@
 #include "proxy/bundle.h"
 #include "proxy/tls_tickets.h"
 
-/* Once a process, before the cage: library, openssl.cnf, providers, random generator, an allocator that
- * wipes what is freed. */
+/* Once a process, before the cage: library, openssl.cnf, providers, random generator, an allocator
+ * that wipes what is freed. */
 MUST_CHECK bool tls_library_start(void);
 
 /*
- * The context of a service for its clients. NULL: refused, and each reason is in `d`, with the line of the
- * key. In the master the source is the disk, in a worker the bundle.
+ * The context of a service for its clients. NULL: refused, and each reason is in `d`, with the line
+ * of the key. In the master the source is the disk, in a worker the bundle.
  *
+ * tickets            NULL: no tickets; else it outlives the context
  * ticket_lifetime_s  0: no tickets
  */
 MUST_CHECK SSL_CTX *tls_context_new(const struct config *config, const struct service *service,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Keys for session tickets (RFC 5077, RFC 8446 section 4.6.1): made and rotated by the master, handed to
- * workers over their channels, never in a bundle. */
+/* Keys for session tickets (RFC 5077, RFC 8446 section 4.6.1): made and rotated by the master,
+ * handed to workers over their channels, never in a bundle. */
 #ifndef STARTTLSD_TLS_TICKETS_H
 #define STARTTLSD_TLS_TICKETS_H
 
@@ -28,8 +28,8 @@ struct tls_ticket_keys {
     struct tls_ticket_key key[TLS_TICKET_KEYS_MAX]; /* newest first */
 };
 
-/* Master: put a fresh random key in front; the oldest leaves when there are more than `keep`. False: no
- * randomness. */
+/* Master: put a fresh random key in front; the oldest leaves when there are more than `keep`.
+ * False: no randomness. */
 MUST_CHECK bool tls_ticket_keys_rotate(struct tls_ticket_keys *keys, uint32_t keep);
 
 struct tls_tickets; /* a worker's set, in locked memory; contexts refer to it */

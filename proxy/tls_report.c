@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* OpenSSL's facts and errors in words that a log reader can act on. */
+#include "proxy/tls_report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
+
+/* Where OpenSSL's own words say little to someone who has not read its source. */
+static const struct wording {
+    int reason; /* of the SSL library */
+    const char *text;
+} wordings[] = {
+    {SSL_R_NO_SHARED_CIPHER, "no shared cipher"},
+    {SSL_R_UNSUPPORTED_PROTOCOL, "unsupported TLS version"},
+    {SSL_R_VERSION_TOO_LOW, "unsupported TLS version"},
+    {SSL_R_NO_PROTOCOLS_AVAILABLE, "unsupported TLS version"},
+    {SSL_R_WRONG_VERSION_NUMBER, "not TLS: plaintext where a handshake was expected"},
+    {SSL_R_PACKET_LENGTH_TOO_LONG, "not TLS: no valid record"},
+    {SSL_R_HTTP_REQUEST, "not TLS: an HTTP request"},
+    {SSL_R_HTTPS_PROXY_REQUEST, "not TLS: an HTTP CONNECT request"},
+    {SSL_R_NO_APPLICATION_PROTOCOL, "no shared ALPN protocol"},
+    {SSL_R_NO_SUITABLE_KEY_SHARE, "no shared group"},
+    {SSL_R_NO_SHARED_GROUPS, "no shared group"},
+    {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, "no shared signature algorithm"},
+    {SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, "no shared signature algorithm"},
+    {SSL_R_INAPPROPRIATE_FALLBACK, "the peer fell back to an older TLS version without need"},
+    {SSL_R_UNEXPECTED_EOF_WHILE_READING, "connection closed without close_notify"},
+    {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, "a record that does not decrypt"},
+    {SSL_R_EE_KEY_TOO_SMALL, "its key is too small"},
+    {SSL_R_CA_KEY_TOO_SMALL, "the key of an authority in its chain is too small"},
+    {SSL_R_CA_MD_TOO_WEAK, "it is signed over a weak digest"},
+};
+
+static const char *wording_of(int reason)
+{
+    for (size_t i = 0; i < sizeof wordings / sizeof *wordings; i++)
+        if (wordings[i].reason == reason)
+            return wordings[i].text;
+    return NULL;
+}
+
+/* One entry of the queue. */
+static void describe(unsigned long error, char *space, size_t size)
+{
+    int reason = ERR_GET_REASON(error);
+    const char *text = ERR_reason_error_string(error);
+
+    if (ERR_SYSTEM_ERROR(error)) {
+        snprintf(space, size, "%s", strerror(reason));
+        return;
+    }
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
+        snprintf(space, size, "peer sent alert \"%s\"",
+                 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+        return;
+    }
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && wording_of(reason) != NULL)
+        text = wording_of(reason);
+    if (text != NULL)
+        snprintf(space, size, "%s", text);
+    else
+        snprintf(space, size, "OpenSSL error %08lX", error);
+}
+
+/* The first is the cause; later ones say who passed it on. Only a word of TLS itself tells more
+ * than one from the depths of libcrypto. */
+const char *tls_report_error(const char *errno_text, char *space, size_t size)
+{
+    unsigned long first = 0, error;
+
+    while ((error = ERR_get_error()) != 0)
+        if (first == 0 || (ERR_GET_LIB(first) != ERR_LIB_SSL && ERR_GET_LIB(error) == ERR_LIB_SSL &&
+                           wording_of(ERR_GET_REASON(error)) != NULL))
+            first = error;
+    if (first != 0)
+        describe(first, space, size);
+    else
+        snprintf(space, size, "%s", errno_text == NULL ? "connection closed" : errno_text);
+    return space;
+}
+
+/* OpenSSL asks for a group through SSL_ctrl, which changes nothing here but takes no const. */
+static const char *group_of(const SSL *ssl)
+{
+    SSL *s = (SSL *)(uintptr_t)ssl;
+    long group = SSL_get_negotiated_group(s);
+
+    return group == 0 ? NULL : SSL_group_to_name(s, (int)group);
+}
+
+/* Versions and ciphers stand once ServerHello was sent, even if the handshake failed later. */
+void tls_report_session(const SSL *ssl, struct log_line *line)
+{
+    const SSL_CIPHER *cipher = ssl == NULL ? NULL : SSL_get_current_cipher(ssl);
+
+    if (cipher != NULL) {
+        log_text(line, "tls", SSL_get_version(ssl));
+        log_text(line, "cipher", SSL_CIPHER_get_name(cipher));
+        log_text(line, "group", group_of(ssl));
+        log_text(line, "resumed", SSL_session_reused(ssl) ? "yes" : "no");
+    }
+    if (ssl != NULL)
+        log_text(line, "sni", SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+}
