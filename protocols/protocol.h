@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a protocol module is told, and what it may ask for. A module is a pure function of octets and
- * events: no socket, clock, allocation or errno. See docs/architecture.md. */
+/* What a protocol module is told, and what it may ask for. A module is a pure function of octets
+ * and events: no socket, clock, allocation or errno. See docs/architecture.md. */
 #ifndef STARTTLSD_PROTOCOL_H
 #define STARTTLSD_PROTOCOL_H
 
@@ -18,18 +18,20 @@ static inline enum side side_other(enum side side)
 
 enum event_kind {
     EVENT_BYTES,     /* the window of `side` has octets that no step has taken */
-    EVENT_CONNECTED, /* client: accepted, say the greeting; backend: connected, its greeting follows */
-    EVENT_SECURED,   /* client: TLS is up; the session has called init again, with the facts of TLS */
+    EVENT_CONNECTED, /* client: accepted, say the greeting; backend: connected, its greeting follows
+                      */
+    EVENT_SECURED, /* client: TLS is up; the session has called init again, with the facts of TLS */
     EVENT_BACKEND_FAILED, /* no backend is left to try; the event says why */
-    EVENT_EOF,            /* `side` will send no more; what is left of its window is in the window */
-    EVENT_LOST,           /* the backend's connection broke, without an orderly end */
-    EVENT_DEADLINE,       /* the session has taken, or been silent for, too long */
-    EVENT_BUSY,           /* instead of the client's EVENT_CONNECTED: a limit is reached */
-    EVENT_DRAIN,          /* say goodbye at the next point where nothing is lost by it */
-    EVENT_STOP,           /* say goodbye now, unless a reply has been begun */
+    EVENT_EOF,      /* `side` will send no more; what is left of its window is in the window */
+    EVENT_LOST,     /* the backend's connection broke, without an orderly end */
+    EVENT_DEADLINE, /* the session has taken, or been silent for, too long */
+    EVENT_BUSY,     /* instead of the client's EVENT_CONNECTED: a limit is reached */
+    EVENT_DRAIN,    /* say goodbye at the next point where nothing is lost by it */
+    EVENT_STOP,     /* say goodbye now, unless a reply has been begun */
 };
 
-/* How a session ended: the log's `end=` (DESIGN, section 9), decided by the module or the session. */
+/* How a session ended: the log's `end=` (DESIGN, section 9), decided by the module or the session.
+ */
 enum end {
     END_NONE,
     END_LIMIT,
@@ -52,18 +54,21 @@ enum end {
 struct event {
     enum event_kind kind;
     enum side side;
-    enum end reason; /* EVENT_BACKEND_FAILED: END_BACKEND_UNREACHABLE or END_BACKEND_REFUSED */
+    enum end reason; /* EVENT_BACKEND_FAILED, EVENT_BUSY: why, and the verdict's `end` */
 };
 
 enum verdict_kind {
-    VERDICT_MORE,      /* undecided: call again when this window has grown. What `take` covers is dropped */
-    VERDICT_HOLD,      /* leave this side unread until a step of the other side has taken something */
+    VERDICT_MORE, /* undecided: call again when this window has grown. What `take` covers is dropped
+                   */
+    VERDICT_HOLD, /* leave this side unread until a step of the other side has taken something */
     VERDICT_FORWARD,   /* pass the taken octets to the other side, unchanged */
     VERDICT_SEND,      /* send `text` to `to`; the taken octets go nowhere */
     VERDICT_CONNECT,   /* open a backend: the first, or, where one is open, the next in its place */
-    VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends */
+    VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends
+                        */
     VERDICT_CLOSE,     /* send `text` to `to`, then end both sides in good order */
-    VERDICT_RESET,     /* the same, but the backend's connection is reset: it must take nothing for whole */
+    VERDICT_RESET,     /* the same, but the backend's connection is reset: it must take nothing for
+                          whole */
 };
 
 /* What log and metrics want to know of a step. */
@@ -92,7 +97,8 @@ struct verdict {
 /* What the machine waits for: the session picks the time limit by it. */
 enum waiting {
     WAITING_CLIENT,  /* nothing is outstanding: idle */
-    WAITING_CONTENT, /* content is under way from the client: idle too, when it stalls; large reads pay */
+    WAITING_CONTENT, /* content is under way from the client: idle too, when it stalls; large reads
+                        pay */
     WAITING_BACKEND, /* the backend owes an answer */
 };
 
@@ -105,7 +111,8 @@ struct words {
     size_t count;
 };
 
-/* What the administrator wants; part of a configuration snapshot, constant while a session lives. */
+/* What the administrator wants; part of a configuration snapshot, constant while a session lives.
+ */
 struct policy {
     enum front_tls tls;
     bool is_enforced;     /* nothing but TLS and what leads to it */
@@ -125,16 +132,17 @@ struct facts {
 
 struct protocol {
     const char *name;
-    const char *const *alpn; /* protocol names of our own (RFC 7301), NULL-ended; `tls_context.c` asks */
-    size_t size;             /* octets of one machine; the session owns the memory, zeroed or not */
+    const char *const
+        *alpn;   /* protocol names of our own (RFC 7301), NULL-ended; `tls_context.c` asks */
+    size_t size; /* octets of one machine; the session owns the memory, zeroed or not */
 
     /* A blank machine. policy outlives it; facts are borrowed for the call. */
     void (*init)(void *machine, const struct policy *policy, const struct facts *facts);
 
     /*
      * One event, one verdict. EVENT_BYTES is repeated with what is left of the window, and with an
-     * empty one too, until the verdict is MORE or HOLD: replies of the machine's own that waited for
-     * earlier ones come out that way. Every other event comes once.
+     * empty one too, until the verdict is MORE or HOLD: replies of the machine's own that waited
+     * for earlier ones come out that way. Every other event comes once.
      *
      * window  untaken octets of event->side. It may be larger than WINDOW_MAX, but an undecided
      *         machine (MORE) gets no more than WINDOW_MAX: it must have decided by then

@@ -3,21 +3,115 @@
 #ifndef STARTTLSD_SESSION_H
 #define STARTTLSD_SESSION_H
 
+#include <stddef.h>
+
+#include "proxy/backend.h"
 #include "proxy/board.h"
+#include "proxy/deadline.h"
 #include "proxy/engine.h"
 #include "proxy/snapshot.h"
+#include "proxy/stream.h"
+
+/*
+ *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE
+ *      └────────────────────────┴───────────┴───────────────────┴──▶ CLOSING ──▶ buried
+ *
+ * Left of BACKEND there is no backend socket; right of HANDSHAKE there is nothing that came in
+ * clear.
+ */
+enum phase {
+    PHASE_PREAMBLE,  /* the module alone answers, in clear */
+    PHASE_HANDSHAKE, /* TLS with the client */
+    PHASE_BACKEND,   /* connecting, or waiting for a greeting */
+    PHASE_GATE,      /* commands and replies pass under the module's eye */
+    PHASE_CLOSING,   /* the end is logged; the client reads our last words */
+};
+
+enum backend_state {
+    BACKEND_STATE_NONE,
+    BACKEND_STATE_WAITING,
+    BACKEND_STATE_CONNECTING,
+    BACKEND_STATE_CONNECTED
+};
+
+struct session {
+    struct task task;
+    struct session *next, *previous; /* in engine->all */
+    struct engine *engine;
+    struct snapshot *snapshot; /* counted */
+    const struct snapshot_service *service;
+    const struct protocol *protocol;
+    uint64_t id;
+
+    struct stream client, backend;
+    ev_io client_io, backend_io;
+    struct deadline deadline;
+
+    enum phase phase;
+    enum backend_state backend_state;
+    struct backend_try try;
+    /* By side. */
+    bool is_ready[2];  /* the socket was announced readable */
+    bool is_held[2];   /* the module said HOLD */
+    bool is_again[2];  /* the kept window is to be shown again without new octets */
+    bool has_ended[2]; /* EVENT_EOF has been told */
+    bool was_told_tls;
+
+    enum waiting waiting;
+    ev_tstamp opened, phase_since; /* by deadline_now */
+    ev_tstamp active, owed_since; /* last octet either way; since when the backend owes an answer */
+
+    enum end end;
+    uint32_t messages;
+    size_t discarded; /* while closing */
+    union board_address client_address, backend_address;
+
+    _Alignas(max_align_t) unsigned char machine[];
+};
+
+/* Octets of one session, with the largest machine of all modules. */
+size_t session_size(void);
 
 /*
  * A client has been accepted.
  *
- * fd    non-blocking; taken in any case. If a limit is reached the client gets the protocol's busy reply
- * peer  its address
+ * fd    non-blocking; taken in any case. If a limit is reached the client gets the protocol's busy
+ * reply peer  its address
  */
-void session_open(struct engine *e, struct snapshot *snapshot, const struct snapshot_service *service,
-                  int fd, const union board_address *peer);
+void session_open(struct engine *e, struct snapshot *snapshot,
+                  const struct snapshot_service *service, int fd, const union board_address *peer);
 
-/* Every session: goodbye when nothing is lost by it (EVENT_DRAIN), or now (EVENT_STOP). */
+/* Every session: goodbye when nothing is lost by it (EVENT_DRAIN), or now (EVENT_STOP). Sessions
+ * opened later are told that we are busy. */
 void session_drain_all(struct engine *e);
 void session_stop_all(struct engine *e);
+
+/* ---- between session.c, session_verdict.c, session_connect.c and session_end.c
+ * ------------------- */
+
+/* Tell the module of an event other than EVENT_BYTES, and carry out its verdict. */
+void session_tell(struct session *s, enum event_kind kind, enum side side, enum end reason);
+
+/* Show the module the window until it says MORE or HOLD, or the session leaves the phase; carries
+ * its verdicts out. Returns what is left of the window. */
+MUST_CHECK struct span session_show(struct session *s, enum side side, struct span window);
+
+void session_set_phase(struct session *s, enum phase phase);
+
+/* Connect to the next address that is left to try; without one tells EVENT_BACKEND_FAILED. */
+void session_connect(struct session *s);
+
+/* The socket is writable, or the time for this address is over. */
+void session_connect_ready(struct session *s);
+
+/* The backend in hand is no good (refused, broken, too slow): the next one. */
+void session_next_backend(struct session *s, bool was_refused, const char *why);
+
+/* A verdict or the session itself ends it. Logs session.end, lets the backend go (is_reset: with a
+ * reset), and leaves the client to read what it was sent. */
+void session_close(struct session *s, enum end end, bool is_reset);
+
+/* While closing: the client has sent something, or taken something, or the time is over. */
+void session_linger(struct session *s, bool is_over);
 
 #endif

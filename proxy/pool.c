@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/* Objects of one size: a stack of free indices over one reservation of address space. */
+#include "proxy/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_ASAN 1
+#endif
+#endif
+
+#ifdef POOL_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
+#define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+#else
+#define POISON(p, n)   ((void)0)
+#define UNPOISON(p, n) ((void)0)
+#endif
+
+bool pool_init(struct pool *p, size_t size, uint32_t ceiling, uint32_t warm)
+{
+    void *base;
+
+    *p = (struct pool){.size = (size + 15) & ~(size_t)15, .ceiling = ceiling, .warm = warm};
+    p->free_ = calloc(ceiling, sizeof *p->free_);
+    if (p->free_ == NULL)
+        return false;
+    base = mmap(NULL, p->size * ceiling, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) {
+        free(p->free_);
+        return false;
+    }
+    p->base = base;
+    POISON(p->base, p->size * ceiling);
+    return true;
+}
+
+void pool_clear(struct pool *p)
+{
+    if (p->base == NULL)
+        return;
+    UNPOISON(p->base, p->size * p->ceiling);
+    munmap(p->base, p->size * p->ceiling);
+    free(p->free_);
+    *p = (struct pool){0};
+}
+
+void *pool_get(struct pool *p)
+{
+    uint32_t index;
+    void *object;
+
+    if (p->free_count > 0)
+        index = p->free_[--p->free_count];
+    else if (p->made < p->ceiling)
+        index = p->made++;
+    else
+        return NULL;
+    object = p->base + (size_t)index * p->size;
+    UNPOISON(object, p->size);
+    return object;
+}
+
+void pool_put(struct pool *p, void *object)
+{
+    size_t offset = (size_t)((unsigned char *)object - p->base);
+
+    assert(offset % p->size == 0 && offset / p->size < p->made && p->free_count < p->made);
+    if (p->free_count >= p->warm)
+        madvise(object, p->size, MADV_DONTNEED);
+    POISON(object, p->size);
+    p->free_[p->free_count++] = (uint32_t)(offset / p->size);
+}

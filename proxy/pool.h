@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/* Objects of one size with a ceiling. Address space is reserved once; pages come with use. */
+#ifndef STARTTLSD_POOL_H
+#define STARTTLSD_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protocols/span.h"
+
+struct pool {
+    unsigned char *base;
+    size_t size;      /* of one object; a multiple of 16 */
+    uint32_t ceiling; /* objects at most */
+    uint32_t made;    /* objects [0, made) have been handed out at least once */
+    uint32_t free_count;
+    uint32_t warm;   /* so many free ones keep their memory */
+    uint32_t *free_; /* indices of the free ones; the last in is the first out */
+};
+
+/* warm  free objects beyond so many give their pages back (size is then a multiple of the page) */
+MUST_CHECK bool pool_init(struct pool *p, size_t size, uint32_t ceiling, uint32_t warm);
+void pool_clear(struct pool *p);
+
+/* Uninitialised memory; NULL: the ceiling is reached. */
+MUST_CHECK void *pool_get(struct pool *p);
+void pool_put(struct pool *p, void *object);
+
+/* Objects that somebody has now. */
+static inline uint32_t pool_used(const struct pool *p)
+{
+    return p->made - p->free_count;
+}
+
+#endif

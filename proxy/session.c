@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: ISC */
+/* The life of a session: what its sockets and its timer say is turned into events for the module,
+ * and after every event one function decides what to wait for. Verdicts: session_verdict.c; the way
+ * to the backend: session_connect.c; the end: session_end.c. */
+#include "proxy/session.h"
+
+#include <unistd.h>
+
+#include "proxy/session_log.h"
+
+#define LINGER_MS       2000 /* for the client to read our last words */
+#define RESOLVE_POLL_MS 50   /* the resolver is still at work: look again */
+
+/* A side that owes us more than this reading gets nothing new to owe. */
+#define OWED_MAX ((size_t)16384)
+
+static struct stream *stream_of(struct session *s, enum side side)
+{
+    return side == SIDE_CLIENT ? &s->client : &s->backend;
+}
+
+void session_set_phase(struct session *s, enum phase phase)
+{
+    s->phase = phase;
+    s->phase_since = deadline_now();
+}
+
+/* ---- what to wait for ------------------------------------------------------------------------ */
+
+/* Replies flow while commands are stuck, or both sides would wait for each other; commands wait for
+ * both. */
+static bool has_room(const struct session *s, enum side from)
+{
+    if (from == SIDE_BACKEND)
+        return !stream_has_out(&s->client) && s->backend.out.len <= OWED_MAX;
+    return !stream_has_out(&s->backend) && s->client.out.len <= OWED_MAX;
+}
+
+/* Octets of this side are welcome now. */
+static bool is_read(const struct session *s, enum side side)
+{
+    if (s->is_held[side] || s->has_ended[side] || !has_room(s, side))
+        return false;
+    switch (s->phase) {
+    case PHASE_PREAMBLE: return side == SIDE_CLIENT;
+    case PHASE_HANDSHAKE: return false;
+    case PHASE_BACKEND: return side == SIDE_BACKEND && s->backend_state == BACKEND_STATE_CONNECTED;
+    case PHASE_GATE: return true;
+    case PHASE_CLOSING: return false;
+    }
+    return false;
+}
+
+/* There is something to show that no poll will announce. */
+static bool has_unshown(struct session *s, enum side side)
+{
+    struct stream *stream = stream_of(s, side);
+
+    return s->is_again[side] || (stream_has_sealed(stream) && s->is_ready[side]) ||
+           (stream->is_eof && !s->has_ended[side]);
+}
+
+static void watch(struct session *s, ev_io *io, int events)
+{
+    struct ev_loop *loop = s->engine->loop;
+
+    if (ev_is_active(io) ? (io->events & (EV_READ | EV_WRITE)) == events : events == 0)
+        return;
+    ev_io_stop(loop, io);
+    if (events == 0)
+        return;
+    ev_io_modify(io, events);
+    ev_io_start(loop, io);
+}
+
+static int client_events(const struct session *s)
+{
+    int events = stream_has_out(&s->client) ? EV_WRITE : 0;
+
+    if (s->phase == PHASE_HANDSHAKE)
+        return events | (s->task.is_queued ? 0 : EV_READ);
+    if (s->phase == PHASE_CLOSING || is_read(s, SIDE_CLIENT))
+        return events | (s->client.is_wire_eof ? 0 : EV_READ);
+    return events;
+}
+
+static int backend_events(const struct session *s)
+{
+    int events = stream_has_out(&s->backend) ? EV_WRITE : 0;
+
+    if (s->backend_state == BACKEND_STATE_CONNECTING)
+        return EV_WRITE;
+    if (is_read(s, SIDE_BACKEND) && !s->backend.is_wire_eof)
+        events |= EV_READ;
+    return events;
+}
+
+static ev_tstamp backend_due(const struct session *s)
+{
+    const struct service *c = s->service->config;
+
+    switch (s->backend_state) {
+    case BACKEND_STATE_WAITING: return deadline_now() + RESOLVE_POLL_MS / 1000.;
+    case BACKEND_STATE_CONNECTED: return deadline_after(s->phase_since, c->greeting_timeout_ms);
+    case BACKEND_STATE_NONE:
+    case BACKEND_STATE_CONNECTING: return deadline_after(s->phase_since, c->connect_timeout_ms);
+    }
+    return DEADLINE_NEVER;
+}
+
+/* When this session has waited long enough, as things stand. */
+static ev_tstamp due(const struct session *s)
+{
+    const struct service *c = s->service->config;
+
+    switch (s->phase) {
+    case PHASE_PREAMBLE: return deadline_after(s->phase_since, c->preamble_timeout_ms);
+    case PHASE_HANDSHAKE: return deadline_after(s->phase_since, c->handshake_timeout_ms);
+    case PHASE_BACKEND: return backend_due(s);
+    case PHASE_GATE:
+        if (s->waiting == WAITING_BACKEND)
+            return deadline_after(s->owed_since, c->backend_timeout_ms);
+        return deadline_after(s->active, c->idle_timeout_ms);
+    case PHASE_CLOSING: return deadline_after(s->phase_since, LINGER_MS);
+    }
+    return DEADLINE_NEVER;
+}
+
+static void note_waiting(struct session *s)
+{
+    enum waiting before = s->waiting;
+
+    s->waiting = s->protocol->waiting(s->machine);
+    if (s->waiting == WAITING_BACKEND && before != WAITING_BACKEND)
+        s->owed_since = deadline_now();
+}
+
+/* ---- octets ---------------------------------------------------------------------------------- */
+
+static void lose(struct session *s, enum side side)
+{
+    const char *why = stream_of(s, side)->failure;
+
+    if (side == SIDE_CLIENT) {
+        if (s->client.ssl != NULL)
+            session_log_tls_failed(s, SIDE_CLIENT, why);
+        session_close(s, END_CLIENT_LOST, true);
+    } else if (s->phase == PHASE_BACKEND) {
+        session_next_backend(s, false, why);
+    } else if (!s->has_ended[SIDE_BACKEND]) {
+        s->has_ended[SIDE_BACKEND] = true;
+        session_tell(s, EVENT_LOST, SIDE_BACKEND, END_NONE);
+    }
+}
+
+static void flush(struct session *s)
+{
+    if (s->phase == PHASE_CLOSING)
+        return;
+    if (s->backend.fd >= 0 && s->backend_state == BACKEND_STATE_CONNECTED &&
+        !stream_flush(&s->backend))
+        lose(s, SIDE_BACKEND);
+    if (s->phase != PHASE_CLOSING && !stream_flush(&s->client))
+        lose(s, SIDE_CLIENT);
+}
+
+/* The one place that decides what the session waits for; the last act of every callback. */
+static void rearm(struct session *s)
+{
+    flush(s);
+    if (s->client.fd < 0)
+        return; /* on its way to burial */
+    note_waiting(s);
+    watch(s, &s->client_io, client_events(s));
+    if (s->backend.fd >= 0)
+        watch(s, &s->backend_io, backend_events(s));
+    deadline_set(&s->deadline, s->engine->loop, due(s));
+    for (enum side side = SIDE_CLIENT; side <= SIDE_BACKEND; side++)
+        if (is_read(s, side) && has_unshown(s, side))
+            engine_soon(s->engine, &s->task);
+}
+
+static void tell_eof(struct session *s, enum side side)
+{
+    if (side == SIDE_BACKEND && s->phase == PHASE_BACKEND) {
+        session_next_backend(s, false, "closed without a greeting");
+        return;
+    }
+    s->has_ended[side] = true;
+    session_tell(s, EVENT_EOF, side, END_NONE);
+}
+
+/* Reads what one side has, shows it, writes what comes of it. Returns whether anything was shown.
+ */
+static bool feed(struct session *s, enum side side)
+{
+    struct stream *stream = stream_of(s, side);
+    size_t known = stream->window.len;
+    uint32_t tries = s->try.tries;
+    enum stream_result result;
+    struct span window;
+    bool is_new;
+
+    if (!is_read(s, side) || !(s->is_ready[side] || has_unshown(s, side)))
+        return false;
+    result = stream_read(stream, s->is_ready[side],
+                         side == SIDE_CLIENT && s->waiting == WAITING_CONTENT, &window);
+    s->is_ready[side] =
+        result == STREAM_MORE; /* then the stream has octets without the socket's word */
+    is_new = window.len > known;
+    if (is_new)
+        s->active = deadline_now();
+    if (is_new && side == SIDE_BACKEND)
+        s->owed_since = s->active;
+    if (result != STREAM_FAILED && (is_new || s->is_again[side]))
+        window = session_show(s, side, window);
+    if (s->phase != PHASE_CLOSING && s->try.tries == tries && stream->fd >= 0) {
+        if (result == STREAM_FAILED || !stream_keep(stream, window))
+            lose(s, side);
+        else if (result == STREAM_EOF && !s->is_again[side] && !s->has_ended[side])
+            tell_eof(s, side);
+    }
+    flush(s);
+    note_waiting(s);
+    return is_new;
+}
+
+/* As far as it goes without waiting: what one side was told may release the other. */
+static void run(struct session *s)
+{
+    bool moved;
+
+    do {
+        moved = feed(s, SIDE_BACKEND);
+        moved |= feed(s, SIDE_CLIENT);
+    } while (moved && s->phase != PHASE_CLOSING);
+    rearm(s);
+}
+
+static void shake(struct session *s)
+{
+    static const struct facts secure = {.is_secure = true};
+
+    switch (stream_handshake(&s->client, s->is_ready[SIDE_CLIENT])) {
+    case HANDSHAKE_AGAIN: break;
+    case HANDSHAKE_DONE:
+        session_set_phase(s, PHASE_BACKEND);
+        s->protocol->init(s->machine, &s->service->config->policy, &secure);
+        session_tell(s, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        break;
+    case HANDSHAKE_FAILED:
+        session_log_tls_failed(s, SIDE_CLIENT, s->client.failure);
+        session_close(s, END_HANDSHAKE_FAILED, false);
+        break;
+    }
+    s->is_ready[SIDE_CLIENT] = s->phase != PHASE_HANDSHAKE && stream_has_sealed(&s->client);
+    rearm(s);
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------- */
+
+static void on_task(struct task *task)
+{
+    struct session *s = (struct session *)task;
+
+    if (s->phase == PHASE_HANDSHAKE)
+        shake(s);
+    else
+        run(s);
+}
+
+/* A peer that takes octets is alive. */
+static void write_on(struct session *s, int revents)
+{
+    if ((revents & EV_WRITE) == 0)
+        return;
+    s->active = deadline_now();
+    flush(s);
+}
+
+static void on_client(struct ev_loop *loop, ev_io *w, int revents)
+{
+    struct session *s = w->data;
+
+    if (revents & EV_READ)
+        s->is_ready[SIDE_CLIENT] = true;
+    switch (s->phase) {
+    case PHASE_HANDSHAKE:
+        if ((revents & EV_WRITE) && !stream_flush(&s->client))
+            lose(s, SIDE_CLIENT);
+        else
+            engine_patiently(s->engine, &s->task);
+        rearm(s);
+        break;
+    case PHASE_CLOSING:
+        session_linger(s, false);
+        rearm(s);
+        break;
+    case PHASE_PREAMBLE:
+    case PHASE_BACKEND:
+    case PHASE_GATE:
+        write_on(s, revents);
+        run(s);
+        break;
+    }
+}
+
+static void on_backend(struct ev_loop *loop, ev_io *w, int revents)
+{
+    struct session *s = w->data;
+
+    if (s->backend_state == BACKEND_STATE_CONNECTING) {
+        session_connect_ready(s);
+        rearm(s);
+        return;
+    }
+    if (revents & EV_READ)
+        s->is_ready[SIDE_BACKEND] = true;
+    write_on(s, revents);
+    run(s);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    struct session *s = w->data;
+
+    if (due(s) > deadline_now() && s->backend_state != BACKEND_STATE_WAITING) {
+        rearm(s);
+        return;
+    }
+    switch (s->phase) {
+    case PHASE_PREAMBLE:
+    case PHASE_GATE: session_tell(s, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
+    case PHASE_HANDSHAKE: session_close(s, END_TIMEOUT, false); break;
+    case PHASE_BACKEND:
+        if (s->backend_state == BACKEND_STATE_WAITING)
+            session_connect(s);
+        else
+            session_next_backend(s, false, "timeout");
+        break;
+    case PHASE_CLOSING: session_linger(s, true); break;
+    }
+    run(s);
+}
+
+/* ---- from the outside ------------------------------------------------------------------------ */
+
+size_t session_size(void)
+{
+    size_t machine = 0;
+    const struct protocol *p;
+
+    for (size_t i = 0; (p = protocol_at(i)) != NULL; i++)
+        if (p->size > machine)
+            machine = p->size;
+    return sizeof(struct session) + machine;
+}
+
+/* No memory for a session: one send, one close, nothing kept. */
+static void refuse(struct engine *e, const struct snapshot_service *service, int fd,
+                   const union board_address *peer)
+{
+    static const struct facts clear = {0};
+    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, END_LIMIT};
+    const struct protocol *p = service->config->protocol;
+    void *machine = e->scratch->window;
+    struct verdict v;
+
+    p->init(machine, &service->config->policy, &clear);
+    v = p->step(machine, &busy, (struct span){"", 0});
+    session_log_refused(service, peer);
+    (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
+    close(fd);
+}
+
+static void enlist(struct session *s)
+{
+    struct engine *e = s->engine;
+    struct board_load load;
+
+    s->next = e->all;
+    if (e->all != NULL)
+        e->all->previous = s;
+    e->all = s;
+    board_get_load(s->snapshot->own, s->service->index, &load);
+    load.sessions++;
+    board_put_load(s->snapshot->own, s->service->index, &load);
+}
+
+void session_open(struct engine *e, struct snapshot *snapshot,
+                  const struct snapshot_service *service, int fd, const union board_address *peer)
+{
+    static const struct facts clear = {0};
+    struct session *s = pool_get(&e->sessions);
+
+    if (s == NULL) {
+        refuse(e, service, fd, peer);
+        return;
+    }
+    *s = (struct session){
+        .task.run = on_task,
+        .engine = e,
+        .snapshot = snapshot_get(snapshot),
+        .service = service,
+        .protocol = service->config->protocol,
+        .id = e->next_id++ * 0x9e3779b97f4a7c15u,
+        .backend.fd = -1,
+        .client_address = *peer,
+        .opened = deadline_now(),
+    };
+    stream_open(&s->client, e->scratch, SIDE_CLIENT, fd);
+    ev_io_init(&s->client_io, on_client, fd, 0);
+    s->client_io.data = s;
+    ev_io_init(&s->backend_io, on_backend, -1, 0);
+    s->backend_io.data = s;
+    deadline_init(&s->deadline, on_deadline, s);
+    session_set_phase(s, PHASE_PREAMBLE);
+    enlist(s);
+
+    s->protocol->init(s->machine, &service->config->policy, &clear);
+    if (e->is_draining)
+        session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_DRAINED);
+    else if (backend_all_down(snapshot, service)) /* so that an MX sender moves on at once */
+        session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_BACKEND_UNREACHABLE);
+    else
+        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    rearm(s);
+}
+
+static void tell_all(struct engine *e, enum event_kind kind)
+{
+    struct session *next;
+
+    e->is_draining = true;
+    for (struct session *s = e->all; s != NULL; s = next) {
+        next = s->next;
+        if (s->phase == PHASE_CLOSING)
+            continue;
+        if (s->phase == PHASE_HANDSHAKE)
+            session_close(s, END_DRAINED, false);
+        else
+            session_tell(s, kind, SIDE_CLIENT, END_NONE);
+        rearm(s);
+    }
+}
+
+void session_drain_all(struct engine *e)
+{
+    tell_all(e, EVENT_DRAIN);
+}
+
+void session_stop_all(struct engine *e)
+{
+    tell_all(e, EVENT_STOP);
+}

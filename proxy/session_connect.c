@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/* A session on its way to a backend: one address after the other until a greeting is good. */
+#include <errno.h>
+#include <string.h>
+
+#include "proxy/session.h"
+#include "proxy/session_log.h"
+
+static void note_failure(struct session *s, const char *why)
+{
+    backend_note_failure(&s->try, s->snapshot, s->service);
+    session_log_backend_failed(s, why);
+}
+
+static void note_errno(struct session *s, int error)
+{
+    char space[64];
+
+    note_failure(s, strerror_r(error, space, sizeof space));
+}
+
+static void drop_backend(struct session *s)
+{
+    ev_io_stop(s->engine->loop, &s->backend_io);
+    stream_close(&s->backend);
+    s->is_ready[SIDE_BACKEND] = s->is_held[SIDE_BACKEND] = s->is_again[SIDE_BACKEND] = false;
+    s->backend_state = BACKEND_STATE_NONE;
+}
+
+static void watch(struct session *s, int fd)
+{
+    stream_open(&s->backend, s->engine->scratch, SIDE_BACKEND, fd);
+    ev_io_set(&s->backend_io, fd, EV_WRITE);
+    ev_io_start(s->engine->loop, &s->backend_io);
+    s->backend_state = BACKEND_STATE_CONNECTING;
+    s->phase_since = deadline_now();
+}
+
+static void give_up(struct session *s)
+{
+    s->backend_state = BACKEND_STATE_NONE;
+    session_tell(s, EVENT_BACKEND_FAILED, SIDE_BACKEND,
+                 s->try.was_refused ? END_BACKEND_REFUSED : END_BACKEND_UNREACHABLE);
+}
+
+static bool has_waited_enough(const struct session *s)
+{
+    return deadline_after(s->phase_since, s->service->config->connect_timeout_ms) <= deadline_now();
+}
+
+void session_connect(struct session *s)
+{
+    int fd;
+
+    if (s->phase != PHASE_BACKEND)
+        session_set_phase(s, PHASE_BACKEND);
+    for (;;) {
+        switch (backend_next(&s->try, s->snapshot, s->service, &s->backend_address)) {
+        case BACKEND_NEXT_LATER:
+            s->backend_state = BACKEND_STATE_WAITING;
+            if (!has_waited_enough(s))
+                return;
+            give_up(s);
+            return;
+        case BACKEND_NEXT_NONE: give_up(s); return;
+        case BACKEND_NEXT_ADDRESS: break;
+        }
+        fd = backend_connect(&s->backend_address);
+        if (fd >= 0) {
+            watch(s, fd);
+            return;
+        }
+        note_errno(s, errno);
+    }
+}
+
+void session_next_backend(struct session *s, bool was_refused, const char *why)
+{
+    s->try.was_refused = was_refused; /* the last failure is told to the client */
+    note_failure(s, why);
+    drop_backend(s);
+    session_connect(s);
+}
+
+void session_connect_ready(struct session *s)
+{
+    int error = backend_connect_error(s->backend.fd);
+
+    if (error != 0) {
+        char space[64];
+
+        session_next_backend(s, false, strerror_r(error, space, sizeof space));
+        return;
+    }
+    s->backend_state = BACKEND_STATE_CONNECTED;
+    s->phase_since = deadline_now();
+    session_tell(s, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+}

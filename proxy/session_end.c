@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: ISC */
+/* How a session ends: the line in the log, the farewell, a bounded wait until the client has read
+ * it, and the burial, when no callback of this loop turn is left. */
+#include "proxy/session.h"
+#include "proxy/session_log.h"
+
+/* A close() with unread octets makes the kernel send a reset, which may overtake our last words. */
+#define LINGER_MS         2000
+#define LINGER_OCTETS_MAX 65536
+
+static void bury(struct task *task)
+{
+    struct session *s = (struct session *)task;
+    struct engine *e = s->engine;
+
+    if (s->previous != NULL)
+        s->previous->next = s->next;
+    else
+        e->all = s->next;
+    if (s->next != NULL)
+        s->next->previous = s->previous;
+    snapshot_put(s->snapshot);
+    pool_put(&e->sessions, s);
+    if (engine_sessions(e) == 0 && e->on_empty != NULL)
+        e->on_empty(e->context);
+}
+
+static void end_now(struct session *s)
+{
+    ev_io_stop(s->engine->loop, &s->client_io);
+    deadline_stop(&s->deadline, s->engine->loop);
+    stream_close(&s->client);
+    s->task.run = bury; /* also where the task waits in a queue already */
+    engine_soon(s->engine, &s->task);
+}
+
+static void count_out(struct session *s)
+{
+    struct board_load load;
+
+    board_get_load(s->snapshot->own, s->service->index, &load);
+    if (load.sessions > 0)
+        load.sessions--;
+    board_put_load(s->snapshot->own, s->service->index, &load);
+}
+
+static void let_backend_go(struct session *s, bool is_reset)
+{
+    if (s->backend.fd < 0)
+        return;
+    ev_io_stop(s->engine->loop, &s->backend_io);
+    if (is_reset) {
+        stream_reset(&s->backend);
+        return;
+    }
+    stream_flush(&s->backend);
+    stream_close(&s->backend);
+}
+
+void session_close(struct session *s, enum end end, bool is_reset)
+{
+    bool is_gone = s->client.is_failed || s->client.is_wire_eof;
+
+    if (s->phase == PHASE_CLOSING)
+        return;
+    s->end = end;
+    if (end == END_CLIENT_CLOSED && s->client.is_eof && !s->client.is_closed_in_order)
+        s->end = END_CLIENT_LOST;
+    stream_flush(&s->client);
+    session_log_end(s);
+    count_out(s);
+    let_backend_go(s, is_reset);
+    stream_finish(&s->client);
+    session_set_phase(s, PHASE_CLOSING);
+    if (s->client.is_failed || (is_gone && !stream_has_out(&s->client)))
+        end_now(s);
+}
+
+void session_linger(struct session *s, bool is_over)
+{
+    bool had_out = stream_has_out(&s->client);
+
+    if (had_out && stream_flush(&s->client) && !stream_has_out(&s->client))
+        stream_finish(&s->client);
+    if (s->is_ready[SIDE_CLIENT]) {
+        s->is_ready[SIDE_CLIENT] = false;
+        if (!stream_discard(&s->client, &s->discarded) && !stream_has_out(&s->client))
+            is_over = true;
+    }
+    if (is_over || s->client.is_failed || s->discarded > LINGER_OCTETS_MAX)
+        end_now(s);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* What the log says of a session: the one line at its end, and the few before it. */
+#ifndef STARTTLSD_SESSION_LOG_H
+#define STARTTLSD_SESSION_LOG_H
+
+#include "proxy/session.h"
+
+/* session.end. Before the streams are closed: TLS is still asked what was agreed. */
+void session_log_end(struct session *s);
+
+/* session.violation kind=, for a note that is one; other notes are nothing to it. */
+void session_log_note(const struct session *s, enum note note);
+
+/* tls.failed: the client's handshake, or its records later. */
+void session_log_tls_failed(const struct session *s, enum side side, const char *reason);
+
+/* backend.failed, at level debug: one try of several. */
+void session_log_backend_failed(const struct session *s, const char *reason);
+
+/* session.refused: no room for a session at all. */
+void session_log_refused(const struct snapshot_service *service, const union board_address *client);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* Carries out what the module decided. Reads nothing and waits for nothing. */
+#include <assert.h>
+
+#include "proxy/session.h"
+#include "proxy/session_log.h"
+
+static struct stream *stream_of(struct session *s, enum side side)
+{
+    return side == SIDE_CLIENT ? &s->client : &s->backend;
+}
+
+static void put(struct session *s, enum side to, struct span octets, bool is_stable)
+{
+    struct stream *stream = stream_of(s, to);
+
+    if (octets.len > 0 && stream->fd >= 0)
+        stream_put(stream, octets, is_stable);
+}
+
+static void take_note(struct session *s, enum note note)
+{
+    switch (note) {
+    case NOTE_NONE: return;
+    case NOTE_GREETED:
+        session_set_phase(s, PHASE_GATE);
+        backend_note_success(&s->try, s->snapshot, s->service);
+        return;
+    case NOTE_TLS_NEEDED: s->was_told_tls = true; return;
+    case NOTE_MESSAGE: s->messages++; return;
+    case NOTE_INJECTION:
+    case NOTE_SPOOF:
+    case NOTE_HTTP:
+    case NOTE_TLS_ON_PLAINTEXT_PORT:
+    case NOTE_BACKEND_REPLY:
+    case NOTE_SMUGGLING: session_log_note(s, note); return;
+    }
+}
+
+static void start_tls(struct session *s)
+{
+    /* The go-ahead leaves before TLS has a word. What the socket does not take of it stays in front
+     * of the handshake's first flight. */
+    if (!stream_flush(&s->client) || !stream_start_tls(&s->client, s->service->tls)) {
+        session_close(s, END_ERROR, false);
+        return;
+    }
+    session_set_phase(s, PHASE_HANDSHAKE);
+}
+
+/* Everything of a verdict but MORE and HOLD, which say how to go on with the window. */
+static void carry_out(struct session *s, const struct verdict *v, enum side side,
+                      struct span window)
+{
+    take_note(s, v->note);
+    switch (v->kind) {
+    case VERDICT_MORE:
+    case VERDICT_HOLD: return;
+    case VERDICT_FORWARD: put(s, side_other(side), span_first(window, v->take), true); return;
+    case VERDICT_SEND: put(s, v->to, v->text, false); return;
+    case VERDICT_CONNECT:
+        if (s->backend_state == BACKEND_STATE_NONE)
+            session_connect(s);
+        else
+            session_next_backend(s, true, "unusable greeting");
+        return;
+    case VERDICT_START_TLS:
+        put(s, SIDE_CLIENT, v->text, false);
+        start_tls(s);
+        return;
+    case VERDICT_CLOSE:
+    case VERDICT_RESET:
+        put(s, v->to, v->text, false);
+        session_close(s, v->end, v->kind == VERDICT_RESET);
+        return;
+    }
+}
+
+void session_tell(struct session *s, enum event_kind kind, enum side side, enum end reason)
+{
+    static const struct span nothing = {"", 0};
+    struct event event = {kind, side, reason};
+    struct verdict v = s->protocol->step(s->machine, &event, nothing);
+
+    assert(v.take == 0);
+    carry_out(s, &v, side, nothing);
+}
+
+/* A verdict may have taken the session elsewhere: to a handshake, to another backend, to its end.
+ */
+static bool is_fed(const struct session *s, enum side side)
+{
+    switch (s->phase) {
+    case PHASE_PREAMBLE: return side == SIDE_CLIENT;
+    case PHASE_HANDSHAKE: return false;
+    case PHASE_BACKEND: return side == SIDE_CLIENT || s->backend_state == BACKEND_STATE_CONNECTED;
+    case PHASE_GATE: return true;
+    case PHASE_CLOSING: return false;
+    }
+    return false;
+}
+
+struct span session_show(struct session *s, enum side side, struct span window)
+{
+    const struct event event = {EVENT_BYTES, side, END_NONE};
+    const uint32_t tries = s->try.tries;
+
+    for (;;) {
+        struct verdict v = s->protocol->step(s->machine, &event, window);
+
+        assert(v.take <= window.len);
+        if (v.take > 0)
+            s->is_held[side_other(side)] = false;
+        carry_out(s, &v, side, window);
+        window = span_skip(window, v.take);
+        if (!is_fed(s, side))
+            return (struct span){NULL, 0};
+        /* Another backend's octets have nothing to do with this window. */
+        if (side == SIDE_BACKEND && s->try.tries != tries)
+            return (struct span){NULL, 0};
+        if (v.kind != VERDICT_MORE && v.kind != VERDICT_HOLD)
+            continue;
+        s->is_held[side] = s->is_again[side] = v.kind == VERDICT_HOLD;
+        if (v.kind == VERDICT_MORE && window.len >= WINDOW_MAX) {
+            session_close(s, END_ERROR, true); /* the module broke its contract */
+            return (struct span){NULL, 0};
+        }
+        return window;
+    }
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: ISC */
+/* A descriptor with or without TLS as one pipe of clear octets. The only file that reads or writes
+ * a peer's socket or calls SSL_read_ex and SSL_write_ex. */
+#ifndef STARTTLSD_STREAM_H
+#define STARTTLSD_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include "proxy/buffer.h"
+#include "proxy/record_bio.h"
+#include "proxy/scratch.h"
+
+/* Between two calls a stream holds octets only where it must: */
+struct stream {
+    int fd; /* -1: none */
+    enum side side;
+    SSL *ssl; /* NULL: clear */
+    struct scratch *scratch;
+    struct record_state records;
+    struct buffer window; /* clear octets shown to the module and not taken */
+    struct buffer sealed; /* ciphertext not yet opened: a partial record, or more than the budget */
+    struct buffer out;    /* what the peer would not take; ciphertext with TLS */
+    bool is_wire_eof;     /* the socket has nothing more to come */
+    bool is_eof;          /* and all of it has been shown */
+    bool is_closed_in_order; /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
+    bool is_failed;          /* can only be closed now */
+    uint64_t octets_in, octets_out; /* clear */
+    const char *failure; /* why, in words; in the scratch, until the next failure of any stream */
+};
+
+enum stream_result {
+    STREAM_AGAIN,  /* that was all: wait for readiness */
+    STREAM_MORE,   /* the budget is spent, and octets may wait where no poll will announce them */
+    STREAM_EOF,    /* the peer will send no more; *in is the last of it */
+    STREAM_FAILED, /* the reason stands in `failure`; the stream can only be closed now */
+};
+
+/* A stream over a connected, non-blocking socket, taken. */
+void stream_open(struct stream *s, struct scratch *scratch, enum side side, int fd);
+
+/* Closes the socket, gives everything back. A stream without socket stays as it is. */
+void stream_close(struct stream *s);
+
+/* The same, and the peer gets a reset: it must take nothing for whole that was not. */
+void stream_reset(struct stream *s);
+
+/*
+ * Show the window: what was kept, and what the peer has sent since.
+ *
+ * is_ready  the socket has been announced readable; without it no system call is spent
+ * is_bulk   content is under way: read up to READ_BUDGET octets of the wire; otherwise about one
+ * record in        set to the window; borrowed, in the scratch, valid until the next call for any
+ * stream. What is not taken of it must be handed to stream_keep
+ */
+MUST_CHECK enum stream_result stream_read(struct stream *s, bool is_ready, bool is_bulk,
+                                          struct span *in);
+
+/* Keep `rest`, the end of the window, for the next stream_read. False: the pool is empty. */
+MUST_CHECK bool stream_keep(struct stream *s, struct span rest);
+
+/* Collect octets to be written by stream_flush, in order. is_stable: they stay where they are until
+ * then. */
+void stream_put(struct stream *s, struct span octets, bool is_stable);
+
+/* Write what was collected and what was left over; what the socket does not take stays in `out`.
+ * False: the connection is broken, or the pool empty: is_failed is set. */
+bool stream_flush(struct stream *s);
+
+/* Give the input back and begin TLS in the server's role. What came in clear has no memory left to
+ * be found in. */
+MUST_CHECK bool stream_start_tls(struct stream *s, SSL_CTX *ctx);
+
+enum handshake { HANDSHAKE_DONE, HANDSHAKE_AGAIN, HANDSHAKE_FAILED };
+
+/* One step of the handshake. HANDSHAKE_FAILED: `failure` tells why; the alert has been sent. */
+MUST_CHECK enum handshake stream_handshake(struct stream *s, bool is_ready);
+
+/* Ciphertext is here that no poll will announce. */
+static inline bool stream_has_sealed(const struct stream *s)
+{
+    return s->sealed.len > 0;
+}
+
+static inline bool stream_has_out(const struct stream *s)
+{
+    return s->out.len > 0;
+}
+
+/* Say that we will write no more: close_notify, and FIN once `out` is empty. */
+void stream_finish(struct stream *s);
+
+/* Read and forget. False: the peer has closed, or nothing can come any more. */
+MUST_CHECK bool stream_discard(struct stream *s, size_t *discarded);
+
+#endif
