@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/* `starttlsd check`: the configuration as the master would read it, certificates included, and the
+ * table of keys. Complaints go to stderr, answers to stdout. */
+#include "proxy/check.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "proxy/disk.h"
+#include "proxy/hostname.h"
+#include "proxy/tls_context.h"
+
+enum { EXIT_GOOD, EXIT_BAD, EXIT_USAGE, EXIT_CANNOT };
+
+static_assert(CONFIG_TICKET_KEYS == TLS_TICKET_KEYS_MAX, "validation counts on these keys");
+
+static const char usage[] =
+    "usage: starttlsd check [--config FILE] [--dump]\n"
+    "       starttlsd check --explain KEY\n"
+    "       starttlsd check --reference\n"
+    "\n"
+    "  --config FILE  check this file (" CONFIG_DEFAULT_FILE ")\n"
+    "  --dump         print every key with its value, as a file that loads again\n"
+    "  --explain KEY  what a key means and takes\n"
+    "  --reference    the same of all keys, in Markdown\n";
+
+struct options {
+    const char *config;
+    const char *explain;
+    bool dump, reference, help;
+};
+
+/* False: told on stderr. */
+static bool read_options(int argc, char **argv, struct options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *option = argv[i];
+        const char **value = strcmp(option, "--config") == 0    ? &o->config
+                             : strcmp(option, "--explain") == 0 ? &o->explain
+                                                                : NULL;
+
+        if (value != NULL && i + 1 < argc) {
+            *value = argv[++i];
+        } else if (value != NULL) {
+            fprintf(stderr, "starttlsd check: %s needs a value\n", option);
+            return false;
+        } else if (strcmp(option, "--dump") == 0) {
+            o->dump = true;
+        } else if (strcmp(option, "--reference") == 0) {
+            o->reference = true;
+        } else if (strcmp(option, "--help") == 0) {
+            o->help = true;
+        } else {
+            fprintf(stderr, "starttlsd check: unknown option %s\n", option);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What only OpenSSL can judge. */
+static void check_tls(const struct config *config, const struct config_source *source,
+                      struct diagnosis *d)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        tls_context_free(tls_context_new(config, &config->service[i], source, NULL, 0, d));
+}
+
+static int check_file(const char *path, bool dump)
+{
+    struct disk_source disk;
+    struct config_source source = disk_source(&disk);
+    struct diagnosis *d = diagnosis_new();
+    struct config *config;
+    int status;
+
+    disk_source_init(&disk);
+    config = config_load(path, &source, machine_fqdn(), d);
+    if (config != NULL)
+        check_tls(config, &source, d);
+    diagnosis_print(d, stderr);
+    if (config != NULL && dump)
+        config_dump(config, stdout);
+    else if (config != NULL && diagnosis_errors(d) == 0)
+        printf("%s: configuration is good\n", path);
+    status = diagnosis_errors(d) == 0 ? EXIT_GOOD : EXIT_BAD;
+    config_free(config);
+    diagnosis_free(d);
+    disk_source_clear(&disk);
+    return status;
+}
+
+/* A dump is read elsewhere: its relative paths must not depend on where it was made. */
+static int run_check(const struct options *o)
+{
+    char *absolute = o->dump ? realpath(o->config, NULL) : NULL;
+    const char *path = absolute != NULL ? absolute : o->config;
+    int status = EXIT_CANNOT;
+
+    if (access(path, R_OK) != 0)
+        fprintf(stderr, "%s: cannot be read: %s\n", path, strerror(errno));
+    else if (!tls_library_start())
+        fputs("starttlsd check: OpenSSL does not start\n", stderr);
+    else
+        status = check_file(path, o->dump);
+    free(absolute);
+    return status;
+}
+
+int check_main(int argc, char **argv)
+{
+    struct options o = {.config = CONFIG_DEFAULT_FILE};
+    int status = EXIT_GOOD;
+
+    if (!read_options(argc, argv, &o)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (o.help)
+        fputs(usage, stdout);
+    else if (o.reference)
+        config_reference(stdout);
+    else if (o.explain != NULL)
+        status = config_explain(o.explain, stdout, stderr) ? EXIT_GOOD : EXIT_BAD;
+    else
+        status = run_check(&o);
+    if (fflush(stdout) != 0) {
+        perror("starttlsd check");
+        status = EXIT_CANNOT;
+    }
+    return status;
+}
