@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "proxy/buffer.h"
+#include "proxy/log.h"
 
 #define HANDSHAKES_A_TURN 8
 
@@ -104,10 +105,21 @@ struct engine *engine_new(struct ev_loop *loop, size_t session_size, uint32_t ma
     return e;
 }
 
+static void log_peaks(const struct engine *e)
+{
+    struct log_line line;
+
+    log_begin(&line, LEVEL_DEBUG, "worker.peaks");
+    log_number(&line, "sessions", e->sessions.peak);
+    log_number(&line, "blocks", e->blocks.peak);
+    log_end(&line);
+}
+
 void engine_free(struct engine *e)
 {
     if (e == NULL)
         return;
+    log_peaks(e);
     ev_prepare_stop(e->loop, &e->turn);
     ev_idle_stop(e->loop, &e->awake);
     pool_clear(&e->sessions);

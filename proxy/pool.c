@@ -63,6 +63,8 @@ void *pool_get(struct pool *p)
         index = p->made++;
     else
         return NULL;
+    if (pool_used(p) > p->peak)
+        p->peak = pool_used(p);
     object = p->base + (size_t)index * p->size;
     UNPOISON(object, p->size);
     return object;

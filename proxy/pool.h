@@ -15,6 +15,7 @@ struct pool {
     uint32_t ceiling; /* objects at most */
     uint32_t made;    /* objects [0, made) have been handed out at least once */
     uint32_t free_count;
+    uint32_t peak;   /* of pool_used, ever */
     uint32_t warm;   /* so many free ones keep their memory */
     uint32_t *free_; /* indices of the free ones; the last in is the first out */
 };

@@ -66,7 +66,6 @@ void session_close(struct session *s, enum end end, bool is_reset)
     s->end = end;
     if (end == END_CLIENT_CLOSED && s->client.is_eof && !s->client.is_closed_in_order)
         s->end = END_CLIENT_LOST;
-    stream_flush(&s->client);
     session_log_end(s);
     count_out(s);
     let_backend_go(s, is_reset);
@@ -78,9 +77,7 @@ void session_close(struct session *s, enum end end, bool is_reset)
 
 void session_linger(struct session *s, bool is_over)
 {
-    bool had_out = stream_has_out(&s->client);
-
-    if (had_out && stream_flush(&s->client) && !stream_has_out(&s->client))
+    if (stream_has_out(&s->client) && stream_flush(&s->client) && !stream_has_out(&s->client))
         stream_finish(&s->client);
     if (s->is_ready[SIDE_CLIENT]) {
         s->is_ready[SIDE_CLIENT] = false;

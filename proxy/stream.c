@@ -291,14 +291,14 @@ static bool seal(struct stream *s, struct span octets)
     return true;
 }
 
-static bool flush_tls(struct stream *s, struct gather *g)
+static bool seal_pieces(struct stream *s, struct gather *g)
 {
     s->scratch->sending = 0;
     s->records.sending_limit = sizeof s->scratch->records;
     for (unsigned i = 0; i < g->count; i++)
         if (!seal(s, (struct span){g->piece[i].iov_base, g->piece[i].iov_len}))
             return false;
-    return send_records(s);
+    return true;
 }
 
 static void forget_pieces(struct stream *s)
@@ -317,7 +317,7 @@ bool stream_flush(struct stream *s)
         if (s->ssl == NULL)
             flush_clear(s, g);
         else
-            flush_tls(s, g);
+            (void)!(seal_pieces(s, g) && send_records(s));
     }
     forget_pieces(s);
     return !s->is_failed;
@@ -448,18 +448,28 @@ void stream_reset(struct stream *s)
     stream_close(s);
 }
 
+/* close_notify leaves in one write with the last words. */
+static void finish_tls(struct stream *s)
+{
+    bool is_due =
+        SSL_is_init_finished(s->ssl) && (SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN) == 0;
+
+    if (!seal_pieces(s, &s->scratch->gather[s->side]))
+        return;
+    ERR_clear_error();
+    if (is_due && SSL_shutdown(s->ssl) < 0)
+        fail_tls(s);
+    else
+        (void)!send_records(s);
+}
+
 void stream_finish(struct stream *s)
 {
-    if (s->ssl != NULL && !s->is_failed && SSL_is_init_finished(s->ssl) &&
-        (SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN) == 0) {
-        s->scratch->sending = 0;
-        s->records.sending_limit = sizeof s->scratch->records;
-        ERR_clear_error();
-        if (SSL_shutdown(s->ssl) < 0)
-            fail_tls(s);
-        else
-            (void)!send_records(s);
-    }
+    if (s->ssl != NULL && !s->is_failed)
+        finish_tls(s);
+    else
+        stream_flush(s);
+    forget_pieces(s);
     if (s->out.len == 0)
         shutdown(s->fd, SHUT_WR);
 }

@@ -89,7 +89,8 @@ static inline bool stream_has_out(const struct stream *s)
     return s->out.len > 0;
 }
 
-/* Say that we will write no more: close_notify, and FIN once `out` is empty. */
+/* Write what was collected, and say that it was the last: close_notify, and FIN once `out` is empty
+ * (call it again when it is). */
 void stream_finish(struct stream *s);
 
 /* Read and forget. False: the peer has closed, or nothing can come any more. */

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: ISC */
+/* A stream over a socket pair, with OpenSSL's own client at the other end: what is shown, what is
+ * kept, what is sent, and what a hostile peer can make it hold. */
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/stream.h"
+#include "tests/unit/tls_peer.h"
+
+static struct pool blocks;
+static struct scratch *scratch;
+static SSL_CTX *server_ctx, *client_ctx;
+
+static int start(void **state)
+{
+    EVP_PKEY *key = peer_key("EC");
+    X509 *x = peer_x509(key, "mail.example", NULL, -1, 30, NULL, NULL);
+
+    assert_true(record_bio_start());
+    assert_true(pool_init(&blocks, BLOCK_SIZE, 64, 8));
+    scratch = calloc(1, sizeof *scratch);
+    scratch->blocks = &blocks;
+    server_ctx = SSL_CTX_new(TLS_server_method());
+    assert_int_equal(SSL_CTX_use_certificate(server_ctx, x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(server_ctx, key), 1);
+    SSL_CTX_set_mode(server_ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_num_tickets(server_ctx, 1);
+    client_ctx = SSL_CTX_new(TLS_client_method());
+    X509_free(x);
+    EVP_PKEY_free(key);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    assert_int_equal(pool_used(&blocks), 0);
+    SSL_CTX_free(server_ctx);
+    SSL_CTX_free(client_ctx);
+    pool_clear(&blocks);
+    free(scratch);
+    return 0;
+}
+
+/* ---- the two ends ---- */
+
+struct ends {
+    struct stream stream;
+    int peer;
+    SSL *client; /* over memory; its octets are carried to and from `peer` by hand */
+    BIO *in, *out;
+};
+
+static void open_ends(struct ends *e)
+{
+    int fd[2];
+
+    *e = (struct ends){0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+    stream_open(&e->stream, scratch, SIDE_CLIENT, fd[0]);
+    e->peer = fd[1];
+}
+
+static void close_ends(struct ends *e)
+{
+    stream_close(&e->stream);
+    close(e->peer);
+    SSL_free(e->client);
+    assert_int_equal(pool_used(&blocks), 0);
+}
+
+static void client_receives(struct ends *e)
+{
+    static char space[200000];
+    ssize_t n;
+
+    while ((n = read(e->peer, space, sizeof space)) > 0)
+        assert_int_equal(BIO_write(e->in, space, (int)n), n);
+}
+
+static size_t client_octets(struct ends *e, char **octets)
+{
+    return (size_t)BIO_get_mem_data(e->out, octets);
+}
+
+static void client_sends(struct ends *e)
+{
+    char *octets;
+    size_t n = client_octets(e, &octets);
+
+    if (n > 0)
+        assert_int_equal(write(e->peer, octets, n), (ssize_t)n);
+    assert_int_equal(BIO_reset(e->out), 1);
+}
+
+static void shake_ends(struct ends *e)
+{
+    enum handshake result = HANDSHAKE_AGAIN;
+
+    open_ends(e);
+    e->client = SSL_new(client_ctx);
+    e->in = BIO_new(BIO_s_mem());
+    e->out = BIO_new(BIO_s_mem());
+    BIO_set_mem_eof_return(e->in, -1);
+    SSL_set_bio(e->client, e->in, e->out);
+    SSL_set_connect_state(e->client);
+    assert_true(stream_start_tls(&e->stream, server_ctx));
+    for (int i = 0; i < 5; i++) {
+        SSL_do_handshake(e->client);
+        client_sends(e);
+        if (result == HANDSHAKE_AGAIN)
+            result = stream_handshake(&e->stream, true);
+        client_receives(e);
+    }
+    assert_int_equal(result, HANDSHAKE_DONE);
+    assert_true(SSL_is_init_finished(e->client));
+    assert_int_equal(pool_used(&blocks), 0);
+}
+
+static void client_writes(struct ends *e, const char *octets, size_t n)
+{
+    size_t written;
+
+    assert_int_equal(SSL_write_ex(e->client, octets, n, &written), 1);
+    assert_int_equal(written, n);
+}
+
+static void shows(struct ends *e, enum stream_result expected, const char *text)
+{
+    struct span in;
+
+    assert_int_equal(stream_read(&e->stream, true, false, &in), expected);
+    assert_int_equal(in.len, strlen(text));
+    assert_memory_equal(in.data, text, in.len);
+}
+
+static char *pattern(size_t n)
+{
+    char *p = malloc(n);
+
+    for (size_t i = 0; i < n; i++)
+        p[i] = (char)(i * 131 + i / 251);
+    return p;
+}
+
+/* ---- clear ---- */
+
+static void kept_octets_come_before_new_ones(void **state)
+{
+    struct ends e;
+    struct span in;
+
+    open_ends(&e);
+    assert_int_equal(write(e.peer, "EHLO a", 6), 6);
+    assert_int_equal(stream_read(&e.stream, true, false, &in), STREAM_AGAIN);
+    assert_true(stream_keep(&e.stream, in));
+    assert_int_equal(write(e.peer, ".b\r\n", 4), 4);
+    shows(&e, STREAM_AGAIN, "EHLO a.b\r\n");
+    shows(&e, STREAM_AGAIN, "");
+    close_ends(&e);
+}
+
+static void last_octets_are_shown_with_the_end(void **state)
+{
+    struct ends e;
+    struct span in;
+
+    open_ends(&e);
+    assert_int_equal(write(e.peer, "QUIT\r\n", 6), 6);
+    shutdown(e.peer, SHUT_WR);
+    shows(&e, STREAM_AGAIN, "QUIT\r\n");
+    assert_int_equal(stream_read(&e.stream, true, false, &in), STREAM_EOF);
+    assert_true(e.stream.is_closed_in_order);
+    close_ends(&e);
+}
+
+static void what_the_peer_does_not_take_is_sent_later_in_order(void **state)
+{
+    enum { SIZE = 700000 };
+    struct ends e;
+    char *sent = pattern(SIZE), *got = malloc(SIZE);
+    size_t have = 0;
+    ssize_t n;
+
+    open_ends(&e);
+    for (size_t at = 0; at < SIZE; at += 100000)
+        stream_put(&e.stream, (struct span){sent + at, 100000}, true);
+    assert_true(stream_flush(&e.stream));
+    assert_true(stream_has_out(&e.stream));
+    while (have < SIZE) {
+        n = read(e.peer, got + have, SIZE - have);
+        if (n > 0)
+            have += (size_t)n;
+        assert_true(stream_flush(&e.stream));
+    }
+    assert_memory_equal(got, sent, SIZE);
+    assert_false(stream_has_out(&e.stream));
+    free(sent);
+    free(got);
+    close_ends(&e);
+}
+
+static void many_small_pieces_are_one_write(void **state)
+{
+    struct ends e;
+    char got[4096];
+    int fd[2];
+
+    open_ends(&e);
+    stream_close(&e.stream);
+    close(e.peer);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
+    stream_open(&e.stream, scratch, SIDE_CLIENT, fd[0]);
+    e.peer = fd[1];
+    for (int i = 0; i < 500; i++)
+        stream_put(&e.stream, (struct span){"ab\r\n", 4}, i % 2 == 0);
+    assert_true(stream_flush(&e.stream));
+    assert_int_equal(read(e.peer, got, sizeof got), 2000); /* a packet is a write */
+    close_ends(&e);
+}
+
+static void pieces_of_a_closed_stream_reach_nobody_else(void **state)
+{
+    struct ends first, second;
+    char got[64];
+
+    open_ends(&first);
+    open_ends(&second);
+    stream_put(&first.stream, (struct span){"secret", 6}, false);
+    stream_reset(&first.stream);
+    stream_put(&second.stream, (struct span){"own", 3}, false);
+    assert_true(stream_flush(&second.stream));
+    assert_int_equal(read(second.peer, got, sizeof got), 3);
+    close_ends(&first);
+    close_ends(&second);
+}
+
+/* ---- TLS ---- */
+
+static void bulk_is_read_whole_and_leaves_nothing(void **state)
+{
+    enum { SIZE = 160000 };
+    struct ends e;
+    char *sent = pattern(SIZE);
+    char *wire;
+    size_t have = 0, wire_len, at = 0;
+
+    shake_ends(&e);
+    client_writes(&e, sent, SIZE);
+    wire_len = client_octets(&e, &wire);
+    while (have < SIZE) {
+        struct span in;
+        ssize_t n = write(e.peer, wire + at, wire_len - at);
+        enum stream_result result;
+
+        at += n > 0 ? (size_t)n : 0;
+        result = stream_read(&e.stream, true, true, &in);
+        assert_true(result == STREAM_AGAIN || result == STREAM_MORE);
+        assert_memory_equal(in.data, sent + have, in.len);
+        have += in.len;
+        assert_true(in.len <= sizeof scratch->window);
+    }
+    assert_false(stream_has_sealed(&e.stream));
+    free(sent);
+    close_ends(&e);
+}
+
+static void a_record_in_parts_is_opened_when_it_is_whole(void **state)
+{
+    struct ends e;
+    char *wire;
+    size_t n;
+
+    shake_ends(&e);
+    client_writes(&e, "NOOP\r\n", 6);
+    n = client_octets(&e, &wire);
+    for (size_t i = 0; i < n - 1; i++) {
+        assert_int_equal(write(e.peer, wire + i, 1), 1);
+        shows(&e, STREAM_AGAIN, "");
+        assert_int_equal(e.stream.sealed.len, i + 1);
+    }
+    assert_int_equal(write(e.peer, wire + n - 1, 1), 1);
+    shows(&e, STREAM_AGAIN, "NOOP\r\n");
+    close_ends(&e);
+}
+
+static void close_notify_is_told_from_a_plain_end(void **state)
+{
+    struct ends e;
+
+    for (int in_order = 0; in_order < 2; in_order++) {
+        shake_ends(&e);
+        client_writes(&e, "QUIT\r\n", 6);
+        if (in_order)
+            SSL_shutdown(e.client);
+        client_sends(&e);
+        shutdown(e.peer, SHUT_WR);
+        shows(&e, in_order ? STREAM_EOF : STREAM_AGAIN, "QUIT\r\n");
+        shows(&e, STREAM_EOF, "");
+        assert_int_equal(e.stream.is_closed_in_order, in_order);
+        /* Replies still reach a client that has only closed its half. */
+        stream_put(&e.stream, (struct span){"221\r\n", 5}, false);
+        assert_true(stream_flush(&e.stream));
+        close_ends(&e);
+    }
+}
+
+static void replies_of_a_wake_up_are_one_record(void **state)
+{
+    struct ends e;
+    char got[16384];
+    size_t n;
+
+    shake_ends(&e);
+    for (int i = 0; i < 100; i++)
+        stream_put(&e.stream, (struct span){"250 2.1.5 Ok\r\n", 14}, false);
+    assert_true(stream_flush(&e.stream));
+    client_receives(&e);
+    assert_int_equal(SSL_read_ex(e.client, got, sizeof got, &n), 1);
+    assert_int_equal(n, 1400); /* SSL_read_ex returns one record at most */
+    close_ends(&e);
+}
+
+static void a_flood_of_key_updates_does_not_grow_memory(void **state)
+{
+    struct ends e;
+    struct span in;
+
+    shake_ends(&e);
+    /* The client asks for an answer to each and reads none of them. */
+    for (int i = 0; i < 3000; i++) {
+        enum stream_result result;
+
+        if (SSL_key_update(e.client, SSL_KEY_UPDATE_REQUESTED) != 1 ||
+            SSL_do_handshake(e.client) != 1)
+            break;
+        client_sends(&e);
+        result = stream_read(&e.stream, true, false, &in);
+        assert_true(result == STREAM_AGAIN || result == STREAM_MORE);
+        assert_int_equal(in.len, 0);
+        assert_true(e.stream.out.len + e.stream.sealed.len < 4 * BLOCK_SIZE);
+        if (stream_has_out(&e.stream))
+            break; /* the session stops reading here */
+    }
+    close_ends(&e);
+}
+
+static void octets_that_are_no_record_are_refused(void **state)
+{
+    static const char *const junk[] = {"GET / HTTP/1.0\r\n\r\n", "\x17\x03\x03\xff\xff garbage",
+                                       "\x17\x02", "EHLO a\r\n"};
+    struct ends e;
+    struct span in;
+
+    for (size_t i = 0; i < sizeof junk / sizeof *junk; i++) {
+        shake_ends(&e);
+        assert_true(write(e.peer, junk[i], strlen(junk[i])) > 0);
+        shutdown(e.peer, SHUT_WR);
+        for (int tries = 0; tries < 3 && !e.stream.is_failed && !e.stream.is_eof; tries++)
+            if (stream_read(&e.stream, true, false, &in) != STREAM_FAILED)
+                assert_int_equal(in.len, 0);
+        assert_true(e.stream.is_failed || !e.stream.is_closed_in_order);
+        close_ends(&e);
+    }
+}
+
+static void the_clear_window_ends_with_the_clear_text(void **state)
+{
+    struct ends e;
+
+    open_ends(&e);
+    assert_true(stream_keep(&e.stream, (struct span){"MAIL FROM:<eve@example>\r\n", 25}));
+    assert_true(stream_start_tls(&e.stream, server_ctx));
+    assert_int_equal(e.stream.window.len, 0);
+    assert_int_equal(pool_used(&blocks), 0);
+    close_ends(&e);
+}
+
+static void clear_octets_fail_the_handshake(void **state)
+{
+    struct ends e;
+
+    open_ends(&e);
+    assert_true(stream_start_tls(&e.stream, server_ctx));
+    assert_int_equal(write(e.peer, "MAIL FROM:<eve@example>\r\n", 25), 25);
+    assert_int_equal(stream_handshake(&e.stream, true), HANDSHAKE_FAILED);
+    assert_non_null(e.stream.failure);
+    close_ends(&e);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_octets_come_before_new_ones),
+        cmocka_unit_test(last_octets_are_shown_with_the_end),
+        cmocka_unit_test(what_the_peer_does_not_take_is_sent_later_in_order),
+        cmocka_unit_test(many_small_pieces_are_one_write),
+        cmocka_unit_test(pieces_of_a_closed_stream_reach_nobody_else),
+        cmocka_unit_test(bulk_is_read_whole_and_leaves_nothing),
+        cmocka_unit_test(a_record_in_parts_is_opened_when_it_is_whole),
+        cmocka_unit_test(close_notify_is_told_from_a_plain_end),
+        cmocka_unit_test(replies_of_a_wake_up_are_one_record),
+        cmocka_unit_test(a_flood_of_key_updates_does_not_grow_memory),
+        cmocka_unit_test(octets_that_are_no_record_are_refused),
+        cmocka_unit_test(the_clear_window_ends_with_the_clear_text),
+        cmocka_unit_test(clear_octets_fail_the_handshake),
+    };
+
+    return cmocka_run_group_tests(tests, start, stop);
+}
