@@ -142,7 +142,7 @@ static void lose(struct session *s, enum side side)
     const char *why = stream_of(s, side)->failure;
 
     if (side == SIDE_CLIENT) {
-        if (s->client.ssl != NULL)
+        if (s->client.is_tls_failed)
             session_log_tls_failed(s, SIDE_CLIENT, why);
         session_close(s, END_CLIENT_LOST, true);
     } else if (s->phase == PHASE_BACKEND) {

@@ -39,6 +39,7 @@ static bool fail_tls(struct stream *s)
 {
     char space[sizeof s->scratch->failure];
 
+    s->is_tls_failed = true;
     return fail(s, tls_report_error(NULL, space, sizeof space));
 }
 

@@ -27,6 +27,7 @@ struct stream {
     bool is_eof;          /* and all of it has been shown */
     bool is_closed_in_order; /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
     bool is_failed;          /* can only be closed now */
+    bool is_tls_failed;      /* by what came in records, not by the connection */
     uint64_t octets_in, octets_out; /* clear */
     const char *failure; /* why, in words; in the scratch, until the next failure of any stream */
 };
