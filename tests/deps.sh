@@ -5,7 +5,7 @@
 set -eu
 
 demo='gcc libc6-dev make libssl-dev libev-dev libinih-dev openssl python3 curl swaks libnet-ssleay-perl'
-test='libcmocka-dev python3-pytest postfix strace procps util-linux'
+test='libcmocka-dev python3-pytest postfix strace procps util-linux iproute2'
 develop='git clang clang-format libclang-rt-dev llvm cppcheck systemd'
 
 case ${1:-} in

@@ -115,7 +115,7 @@ mount -t tmpfs none "$1/dev"
 for node in null zero full random urandom tty; do : >"$1/dev/$node"; mount --bind /dev/$node "$1/dev/$node"; done
 ln -s /proc/self/fd "$1/dev/fd"
 ln -s "$1/log" "$1/dev/log"
-mount --move "$1/dev" /dev || mount --rbind "$1/dev" /dev
+mount --rbind "$1/dev" /dev
 shift
 exec "$@"
 """
