@@ -53,10 +53,12 @@ done
 
 # ---- Tools ------------------------------------------------------------------------------------------
 
+# varFuncNullUB: NULL is a pointer in every C library of Linux, and gcc checks the sentinels.
+# unknownMacro: what system headers would define is not shown to cppcheck.
 mkdir -p build/cppcheck
 cppcheck --enable=warning,performance,portability --error-exitcode=1 --inline-suppr --std=c11 --quiet -j 2 \
     --cppcheck-build-dir=build/cppcheck -I. -D_GNU_SOURCE -DSTARTTLSD_VERSION='"lint"' \
-    --suppress=unknownMacro protocols config proxy || complain 'cppcheck'
+    --suppress=unknownMacro --suppress=varFuncNullUB protocols config proxy || complain 'cppcheck'
 
 build/gcc/starttlsd check --reference >build/gcc/configuration.md
 cmp build/gcc/configuration.md docs/configuration.md || complain 'docs/configuration.md: run make docs'
