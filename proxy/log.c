@@ -438,6 +438,8 @@ bool log_forward(int fd)
             return errno == EAGAIN;
         if (got == 0)
             return false;
+        if (got == 1)
+            continue; /* no line */
         level = (unsigned)(unsigned char)text[0] - '0';
         if (level > LEVEL_DEBUG)
             level = LEVEL_ERROR;

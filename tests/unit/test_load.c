@@ -1,0 +1,722 @@
+/* SPDX-License-Identifier: ISC */
+/* What a configuration file may say, and the exact words that answer what it may not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/config.h"
+#include "config/schema.h"
+
+/* A disk in memory. Texts are copied to blocks of their exact size, so that ASan sees a read
+ * beyond. */
+struct memory {
+    struct {
+        const char *path;
+        struct span text;
+    } file[4];
+    char *copy[16];
+    size_t copies;
+};
+
+static bool on_read(void *context, const char *path, struct span *text, const char **error)
+{
+    struct memory *m = context;
+
+    for (size_t i = 0; i < 4 && m->file[i].path != NULL; i++)
+        if (strcmp(m->file[i].path, path) == 0) {
+            struct span original = m->file[i].text;
+            char *copy = malloc(original.len > 0 ? original.len : 1);
+
+            assert_non_null(copy);
+            if (original.len > 0)
+                memcpy(copy, original.data, original.len);
+            assert_true(m->copies < 16);
+            m->copy[m->copies++] = copy;
+            *text = (struct span){copy, original.len};
+            return true;
+        }
+    *error = "No such file or directory";
+    return false;
+}
+
+/* A load, and what to give back afterwards. The texts die at once: a configuration keeps none of
+ * them. */
+struct run {
+    struct diagnosis *d;
+    struct config *config;
+};
+
+static struct run load(struct memory *m)
+{
+    const struct config_source source = {on_read, m};
+    struct run r = {.d = diagnosis_new()};
+
+    r.config = config_load(m->file[0].path, &source, "gate.example.net", r.d);
+    while (m->copies > 0)
+        free(m->copy[--m->copies]);
+    return r;
+}
+
+static struct run load_text(struct span text)
+{
+    struct memory m = {{{"a.ini", text}}};
+
+    return load(&m);
+}
+
+static void end(struct run r)
+{
+    config_free(r.config);
+    diagnosis_free(r.d);
+}
+
+#define SERVICE                                                                                    \
+    "[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 192.0.2.10:25\n"            \
+    "certificate = mail.pem\nrelay = backend\n" /* six lines */
+
+/* `wrong` is the whole complaint, and the only one, about `text`. */
+struct row {
+    struct span text;
+    const char *wrong;
+};
+
+#define ROW(text, wrong)                                                                           \
+    {                                                                                              \
+        SPAN(text), wrong                                                                          \
+    }
+/* A key put behind a good service, in line 7. */
+#define KEY(line, wrong)                                                                           \
+    {                                                                                              \
+        SPAN(SERVICE line "\n"), "a.ini:7: [service mx] " wrong                                    \
+    }
+#define GLOBAL(line, wrong)                                                                        \
+    {                                                                                              \
+        SPAN("[starttlsd]\n" line "\n" SERVICE), "a.ini:2: [starttlsd] " wrong                     \
+    }
+/* A service whose key of that line is replaced. */
+#define LISTEN(value, wrong)                                                                       \
+    {                                                                                              \
+        SPAN("[service mx]\nprotocol = smtp\nlisten = " value                                      \
+             "\nbackend = 192.0.2.10:25\ncertificate = mail.pem\nrelay = backend\n"),              \
+            "a.ini:3: [service mx] listen: " wrong                                                 \
+    }
+#define BACKEND(value, wrong)                                                                      \
+    {                                                                                              \
+        SPAN("[service mx]\nprotocol = smtp\nlisten = *:2525\nbackend = " value                    \
+             "\ncertificate = mail.pem\nrelay = backend\n"),                                       \
+            "a.ini:4: [service mx] backend: " wrong                                                \
+    }
+#define RELAY(value, wrong)                                                                        \
+    {                                                                                              \
+        SPAN("[service mx]\nprotocol = smtp\nlisten = *:2525\nbackend = 192.0.2.10:25\n"           \
+             "certificate = mail.pem\nrelay = " value "\n"),                                       \
+            "a.ini:6: [service mx] relay: " wrong                                                  \
+    }
+
+#define X50  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X200 X50 X50 X50 X50
+
+#define NO_COMMENT                                                                                 \
+    "a `;` behind a blank would cut the line there; put the comment on a line of its own"
+#define NO_EQUALS "a line without `=`; write KEY = VALUE; for a comment begin the line with `#`"
+#define NO_SERVICE                                                                                 \
+    "no service, so that there is nothing to do; write one: [service NAME] with protocol, "        \
+    "listen, "                                                                                     \
+    "certificate and backend"
+#define LISTEN_REMEDY "write ADDRESS:PORT, [V6]:PORT, or *:PORT for all addresses"
+#define BACKEND_REMEDY                                                                             \
+    "write HOST:PORT, as in 192.0.2.10:25, [2001:db8::10]:25 or mail.example.net:25"
+#define PORT_REMEDY     "write a number from 1 to 65535 behind the last colon, as in :25"
+#define DURATION_REMEDY "write a number and its unit: 500ms 30s 5m 12h 7d"
+
+static const struct row refused[] = {
+    /* lines */
+    ROW("", "a.ini: " NO_SERVICE),
+    ROW("\n# nothing\n", "a.ini: " NO_SERVICE),
+    ROW(SERVICE "greeting: hello\n", "a.ini:7: [service mx]: " NO_EQUALS),
+    ROW(SERVICE "greeting : a = b\n",
+        "a.ini:7: [service mx]: `:` in a key: it separates nothing here; write KEY = VALUE"),
+    ROW(SERVICE "greeting\n", "a.ini:7: [service mx]: " NO_EQUALS),
+    ROW(SERVICE " = x\n", "a.ini:7: [service mx]: no key in front of `=`; write KEY = VALUE"),
+    KEY("greeting =", "greeting: no value; write one, or remove the line for the default"),
+    ROW(SERVICE "greeting = a ;b\n", "a.ini:7: [service mx]: " NO_COMMENT),
+    ROW(SERVICE "greeting = a\t; b\n", "a.ini:7: [service mx]: " NO_COMMENT),
+    ROW(SERVICE "greeting = ;b\n", "a.ini:7: [service mx]: " NO_COMMENT),
+    ROW(SERVICE "greeting = a\0b\n",
+        "a.ini:7: [service mx]: a NUL octet; save the file as plain text"),
+    ROW(SERVICE "# a comment\0b\n",
+        "a.ini:7: [service mx]: a NUL octet; save the file as plain text"),
+    ROW(SERVICE "greeting = a\rb\n", "a.ini:7: [service mx]: a control character; remove it"),
+    ROW(SERVICE "greeting = a\033b\n", "a.ini:7: [service mx]: a control character; remove it"),
+    ROW(SERVICE "greeting = " X200 "\n",
+        "a.ini:7: [service mx]: a line of 211 octets; it can have 199; lists may be spread over "
+        "several lines of the same key"),
+    /* sections */
+    ROW("hostname = a\n" SERVICE,
+        "a.ini:1: hostname: a key outside of any section; put it under [starttlsd], [defaults] or "
+        "[service NAME]"),
+    ROW(SERVICE "[starttlsd\nhostname = a.b\n",
+        "a.ini:7: [service mx]: a section heading that is not closed by `]` at the end of the "
+        "line; write [NAME] alone on its line"),
+    ROW(SERVICE "[starttlsd] x\n",
+        "a.ini:7: [service mx]: a section heading that is not closed by `]` at the end of the "
+        "line; write [NAME] alone on its line"),
+    ROW(SERVICE "[starttls]\nnonsense = 1\n",
+        "a.ini:7: [starttls]: unknown section; write [starttlsd], [defaults], or [service NAME]"),
+    ROW(SERVICE "[service]\n", "a.ini:7: [service]: a service without a name; write [starttlsd], "
+                               "[defaults], or [service NAME]"),
+    ROW(SERVICE "[service a b]\n",
+        "a.ini:7: [service a b]: a service is named by letters, digits, `-`, `_` and `.` without "
+        "blanks; write [starttlsd], [defaults], or [service NAME]"),
+    ROW(SERVICE "[service " X50 "]\n",
+        "a.ini:7: [service mx]: a section heading of more than 49 octets between its brackets; "
+        "choose a shorter name"),
+    ROW(SERVICE SERVICE, "a.ini:7: [service mx]: the section began before, in a.ini:1; put all its "
+                         "keys under one heading, or choose another name"),
+    ROW("[starttlsd]\n[starttlsd]\n" SERVICE,
+        "a.ini:2: [starttlsd]: the section began before, in a.ini:1; put all its keys under one "
+        "heading, or choose another name"),
+    /* keys */
+    ROW(SERVICE "tls = starttls\ntls = starttls\n",
+        "a.ini:8: [service mx] tls: given before, in line 7, and it is no list; remove one of the "
+        "two"),
+    KEY("idle_timout = 5m", "idle_timout: unknown key; did you mean `idle_timeout`?"),
+    KEY("Greeting = x", "Greeting: unknown key; did you mean `greeting`?"),
+    KEY("wibble = x", "wibble: unknown key; `starttlsd check --reference` lists all keys"),
+    KEY("workers = 2", "workers: the key is of another section; put it under [starttlsd]"),
+    KEY("metrics = off", "metrics: the key is of another section; put it under [starttlsd]"),
+    GLOBAL("backend = a:25", "backend: the key is of another section; put it under [defaults] or "
+                             "[service NAME]"),
+    KEY("allow = 192.0.2.0/24",
+        "allow: this key comes with a later version of starttlsd; remove the line, and make sure "
+        "that you can do without it"),
+    KEY("balance = roundrobin",
+        "balance: this key comes with a later version of starttlsd; remove the line, and make sure "
+        "that you can do without it"),
+    GLOBAL("metrics = 127.0.0.1:9465",
+           "metrics: this key comes with a later version of starttlsd; remove the line, and make "
+           "sure that you can do without it"),
+    KEY("include = b.ini", "include: `include` stands inside a section; put it above the first "
+                           "section"),
+    /* numbers, times, words */
+    GLOBAL("workers = many",
+           "workers: `many` is not a whole number; write digits alone, or `auto`"),
+    GLOBAL("workers = 0", "workers: 0 is out of bounds; write 1 to 256, or `auto`"),
+    GLOBAL("workers = -1", "workers: `-1` is not a whole number; write digits alone, or `auto`"),
+    GLOBAL("workers = 99999999999999999999999",
+           "workers: 99999999999999999999999 is out of bounds; write 1 to 256, or `auto`"),
+    KEY("idle_timeout = 5",
+        "idle_timeout: `5` is not a length of time; " DURATION_REMEDY ", or `off`"),
+    KEY("idle_timeout = 5 m",
+        "idle_timeout: `5 m` is not a length of time; " DURATION_REMEDY ", or `off`"),
+    KEY("idle_timeout = 8d", "idle_timeout: 8d is out of bounds; write 1s to 7d, or `off`"),
+    KEY("idle_timeout = 4294967297ms",
+        "idle_timeout: 4294967297ms is out of bounds; write 1s to 7d, or `off`"),
+    KEY("idle_timeout = 99999999999999999999d",
+        "idle_timeout: 99999999999999999999d is out of bounds; write 1s to 7d, or `off`"),
+    GLOBAL("resolve_interval = off",
+           "resolve_interval: `off` is not a length of time; " DURATION_REMEDY),
+    GLOBAL("control = /run/x.sock", "control: this version has no control socket yet; write "
+                                    "`control = off`, or remove the line"),
+    GLOBAL("log_format = jsn", "log_format: `jsn` is none of its words; did you mean `json`?"),
+    GLOBAL("log_format = xml",
+           "log_format: `xml` is none of its words; choose of `logfmt`, `json`"),
+    GLOBAL("log = stdout", "log: `stdout` is no place for a log; write `stderr`, `syslog`, "
+                           "`syslog:FACILITY`, or a file with its folder"),
+    GLOBAL("log = syslog:mial", "log: `mial` is not a facility of syslog; did you mean `mail`?"),
+    GLOBAL("user = a b", "user: `a b` is more than one word; write one word"),
+    GLOBAL("hostname = a b",
+           "hostname: `a b` is not a host name; write the machine's full name, as "
+           "in mail.example.net"),
+    KEY("hostname = a..b", "hostname: `a..b` is not a host name; write the machine's full name, as "
+                           "in mail.example.net"),
+    KEY("greeting = gr\xc3\xbc\xc3\x9f", "greeting: a character that cannot stand in a greeting; "
+                                         "write it in ASCII (RFC 5321, section 4.2)"),
+    KEY("tls = implicit",
+        "tls: `implicit` (TLS from the first octet) comes with a later version of "
+        "starttlsd; write `tls = starttls`"),
+    KEY("tls = none", "tls: `none` (no TLS towards clients) comes with a later version of "
+                      "starttlsd; write `tls = starttls`"),
+    KEY("policy = opportunistic",
+        "policy: `opportunistic` (serving clients without TLS too) comes with a later version of "
+        "starttlsd; write `policy = enforced`"),
+    KEY("identity = proxy-v2",
+        "identity: `proxy-v2` (telling the backend who the client is) comes with a later version "
+        "of starttlsd; write `identity = none`"),
+    KEY("bare_newline = reject", "bare_newline: `reject` comes with a later version of starttlsd; "
+                                 "write `bare_newline = normalize`"),
+    KEY("min_tls = SSLv3",
+        "min_tls: SSLv3 is broken beyond repair, and OpenSSL 3 no longer speaks it (RFC 6176, RFC "
+        "7568); TLSv1 is the oldest that a printer or scanner can have"),
+    KEY("min_tls = TLSv1.4", "min_tls: `TLSv1.4` is none of its words; did you mean `TLSv1.1`?"),
+    /* lists */
+    LISTEN("127.0.0.1", "`127.0.0.1` has no port; " LISTEN_REMEDY),
+    LISTEN("127.0.0.1:smtp", "`127.0.0.1:smtp` has no port that is a number; " PORT_REMEDY),
+    LISTEN("127.0.0.1:0", "`127.0.0.1:0` has no port that is a number; " PORT_REMEDY),
+    LISTEN("127.0.0.1:65536", "`127.0.0.1:65536` has no port that is a number; " PORT_REMEDY),
+    LISTEN("localhost:25", "`localhost:25` is not an address with a port; " LISTEN_REMEDY),
+    LISTEN("::1:25", "`::1:25` has an IPv6 address without brackets; " LISTEN_REMEDY),
+    LISTEN("[::1:25", "`[::1:25` has no port; " LISTEN_REMEDY),
+    LISTEN("[::1]", "`[::1]` has no port; " LISTEN_REMEDY),
+    LISTEN("[127.0.0.1]:25",
+           "`[127.0.0.1]:25` has no IPv6 address between its brackets; " LISTEN_REMEDY),
+    LISTEN("unix:/run/x", "`unix:/run/x` is a kind of socket that comes with a later version of "
+                          "starttlsd; " LISTEN_REMEDY),
+    LISTEN("fd:smtp", "`fd:smtp` is a kind of socket that comes with a later version of "
+                      "starttlsd; " LISTEN_REMEDY),
+    LISTEN("*:2525 127.0.0.1:2525",
+           "`127.0.0.1:2525` is taken by `*:2525` of [service mx] in a.ini:3; give each service "
+           "addresses of its own"),
+    BACKEND("mail.example.net", "`mail.example.net` has no port; " BACKEND_REMEDY),
+    BACKEND("*:25", "`*:25` names no host; " BACKEND_REMEDY),
+    BACKEND("0.0.0.0:25", "`0.0.0.0:25` names no host; " BACKEND_REMEDY),
+    BACKEND("192.0.2:25",
+            "`192.0.2:25` is neither an address nor a host name, with a port; " BACKEND_REMEDY),
+    BACKEND("a_b!.example:25", "`a_b!.example:25` is neither an address nor a host name, with a "
+                               "port; " BACKEND_REMEDY),
+    BACKEND("127.0.0.1:2525", "`127.0.0.1:2525` is where starttlsd itself listens (a.ini:3); name "
+                              "the mail server behind; on this machine it needs another port"),
+    KEY("certificate = a b c d", "certificate: more than three files; write one certificate a "
+                                 "line: CHAIN.pem [KEY.pem [PASSPHRASE]]"),
+    /* relay */
+    RELAY("login",
+          "`login` lets clients relay once they have logged in, but this version passes no AUTH "
+          "yet, so that none ever could; list the domains that you take mail for, or write `relay "
+          "= backend` if the backend relays nothing for starttlsd's address"),
+    RELAY("backend example.com", "with `backend` the backend decides alone, so that domains beside "
+                                 "it would mean nothing; write either `backend` or domains"),
+    RELAY("*.example.com",
+          "`*.example.com` is a pattern; write each domain in full, as in example.com"),
+    RELAY("user@example.com", "`user@example.com` is not a domain; write domains, as in "
+                              "example.com, or `backend`"),
+    RELAY("example..com",
+          "`example..com` is not a domain; write domains, as in example.com, or `backend`"),
+    ROW("[service mx]\nprotocol = smtp\nlisten = *:2525\nbackend = b:25\ncertificate = m.pem\n",
+        "a.ini:1: [service mx] relay: required, and not written: the backend sees every client "
+        "come from starttlsd's own address, and a backend that trusts this address would send "
+        "anybody's mail to anywhere (an open relay); list the domains that you take mail for "
+        "(relay = example.com example.net), or write `relay = backend` if the backend relays "
+        "nothing for starttlsd's address"),
+    /* rules between keys */
+    ROW(SERVICE "min_tls = TLSv1.3\nmax_tls = TLSv1.2\n",
+        "a.ini:8: [service mx] max_tls: no version is left: it is below what `min_tls` asks for; "
+        "lower that, or raise `max_tls`"),
+    ROW(SERVICE "tls_profile = modern\nmax_tls = TLSv1.2\n",
+        "a.ini:8: [service mx] max_tls: no version is left: it is below what `tls_profile` asks "
+        "for; lower that, or raise `max_tls`"),
+    ROW("[starttlsd]\nticket_rotation = 10m\n" SERVICE,
+        "a.ini:2: [starttlsd] ticket_rotation: tickets of 2h outlive their keys: 8 are kept, and a "
+        "new one is made every 10m; shorten `ticket_lifetime` or lengthen `ticket_rotation`"),
+    ROW("[starttlsd]\nticket_lifetime = 43h\n" SERVICE,
+        "a.ini:2: [starttlsd] ticket_lifetime: tickets of 43h outlive their keys: 8 are kept, and "
+        "a new one is made every 6h; shorten `ticket_lifetime` or lengthen `ticket_rotation`"),
+    ROW(SERVICE "[service b]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = b:25\n"
+                "certificate = m.pem\nrelay = backend\n",
+        "a.ini:9: [service b] listen: `127.0.0.1:2525` is taken by `127.0.0.1:2525` of [service "
+        "mx] in a.ini:3; give each service addresses of its own"),
+};
+
+static void each_mistake_has_its_words(void **state)
+{
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        struct run r = load_text(refused[i].text);
+        bool is_error;
+
+        if (r.config != NULL || diagnosis_count(r.d) != 1 ||
+            strcmp(diagnosis_line(r.d, 0, &is_error), refused[i].wrong) != 0) {
+            print_error("row %zu, expected:\n%s\n", i, refused[i].wrong);
+            diagnosis_print(r.d, stderr);
+            fail();
+        }
+        end(r);
+    }
+}
+
+/* Files named by others, and complaints of which a run has several. */
+static void all_mistakes_are_told_in_one_run(void **state)
+{
+    static const char *const lines[] = {
+        "a.ini:2: [starttlsd] workers: 0 is out of bounds; write 1 to 256, or `auto`",
+        "a.ini:3: [starttlsd] colour: unknown key; `starttlsd check --reference` lists all keys",
+        "a.ini:5: [defaults] max_errors: `few` is not a whole number; write digits alone, or `off`",
+        "a.ini:6: [service a] protocol: required, and not written; write it here or under "
+        "[defaults] (`starttlsd check --explain` tells what it takes)",
+        "a.ini:6: [service a] certificate: required, and not written; write it here or under "
+        "[defaults] (`starttlsd check --explain` tells what it takes)",
+        "a.ini:6: [service a] backend: required, and not written; write it here or under "
+        "[defaults] (`starttlsd check --explain` tells what it takes)",
+        "a.ini:7: [service a] listen: `x` has no port; " LISTEN_REMEDY,
+        "a.ini:7: [service a] listen: `y` has no port; " LISTEN_REMEDY,
+        "a.ini:8: [service a] listen: `z` has no port; " LISTEN_REMEDY,
+    };
+    static const char text[] = "[starttlsd]\nworkers = 0\ncolour = red\n[defaults]\nmax_errors = "
+                               "few\n[service a]\nlisten = x y\nlisten = z\n[service a]\n";
+    struct run r = load_text((struct span){text, sizeof(text) - 1});
+    bool is_error;
+
+    assert_null(r.config);
+    assert_int_equal(diagnosis_count(r.d), 10);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        assert_string_equal(diagnosis_line(r.d, i, &is_error), lines[i]);
+        assert_true(is_error);
+    }
+    end(r);
+}
+
+#define GOOD SPAN(SERVICE)
+
+static void included_files_are_read_beside_their_includer(void **state)
+{
+    struct memory m = {{
+        {"/etc/x/main.ini", SPAN("include = more/b.ini\ninclude = /c.ini\n[defaults]\n"
+                                 "certificate = main.pem\n")},
+        {"/etc/x/more/b.ini", SPAN("[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:25\n"
+                                   "backend = b:25\nrelay = backend\ncertificate = a.pem k.pem p\n"
+                                   "certificate = ../e.pem\n")},
+        {"/c.ini", SPAN("[service in]\nprotocol = smtp\nlisten = 127.0.0.1:26\nbackend = b:25\n"
+                        "relay = backend\n")},
+    }};
+    static const struct {
+        const char *path;
+        enum config_file_kind kind;
+    } files[] = {
+        {"/etc/x/main.ini", CONFIG_FILE_INI},
+        {"/etc/x/more/b.ini", CONFIG_FILE_INI},
+        {"/c.ini", CONFIG_FILE_INI},
+        {"/etc/x/more/a.pem", CONFIG_FILE_PUBLIC},
+        {"/etc/x/more/k.pem", CONFIG_FILE_SECRET},
+        {"/etc/x/more/p", CONFIG_FILE_SECRET},
+        {"/etc/x/more/../e.pem", CONFIG_FILE_SECRET}, /* the key is in it */
+        {"/etc/x/main.pem", CONFIG_FILE_SECRET},
+    };
+    struct run r = load(&m);
+    struct origin origin;
+
+    assert_non_null(r.config);
+    assert_int_equal(config_file_count(r.config), sizeof(files) / sizeof(files[0]));
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        enum config_file_kind kind;
+
+        assert_string_equal(config_file_at(r.config, i, &kind, &origin), files[i].path);
+        assert_int_equal(kind, files[i].kind);
+    }
+    origin = config_origin(r.config, &r.config->service[0], "relay");
+    assert_string_equal(origin.file, "/etc/x/more/b.ini");
+    assert_int_equal(origin.line, 5);
+    origin = config_origin(r.config, &r.config->service[1], "certificate");
+    assert_string_equal(origin.file, "/etc/x/main.ini");
+    assert_int_equal(origin.line, 4);
+    assert_null(config_origin(r.config, &r.config->service[1], "tls").file);
+    assert_null(config_origin(r.config, NULL, "workers").file);
+    end(r);
+}
+
+static void includes_that_mean_nothing_are_refused(void **state)
+{
+    static const struct {
+        const char *main, *other, *wrong;
+    } rows[] = {
+        {"include = gone.ini\n" SERVICE, "",
+         "x/a.ini:1: include: x/gone.ini cannot be read: No such file or directory"},
+        {"include = *.ini\n" SERVICE, "",
+         "x/a.ini:1: include: `*.ini` is a pattern; name each file on a line of its own"},
+        {"include = b.ini\ninclude = b.ini\n" SERVICE, "",
+         "x/a.ini:2: include: x/b.ini is read already; remove the line"},
+        {"include = a.ini\n" SERVICE, "",
+         "x/a.ini:1: include: x/a.ini is read already; remove the line"},
+        {"include = b.ini\n" SERVICE, "include = c.ini\n",
+         "x/b.ini:1: include: an included file includes no other; include it from the main file"},
+        {"include = b.ini\n" SERVICE, SERVICE,
+         "x/a.ini:2: [service mx]: the section began before, in x/b.ini:1; put all its keys under "
+         "one heading, or choose another name"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct memory m = {
+            {{"x/a.ini", span_of(rows[i].main)}, {"x/b.ini", span_of(rows[i].other)}}};
+        struct run r = load(&m);
+        bool is_error;
+
+        assert_null(r.config);
+        assert_int_equal(diagnosis_count(r.d), 1);
+        assert_string_equal(diagnosis_line(r.d, 0, &is_error), rows[i].wrong);
+        end(r);
+    }
+}
+
+static void a_file_that_is_not_there_is_one_complaint(void **state)
+{
+    struct memory m = {{{"a.ini", GOOD}}};
+    const struct config_source source = {on_read, &m};
+    struct diagnosis *d = diagnosis_new();
+    bool is_error;
+
+    assert_null(config_load("b.ini", &source, "x", d));
+    assert_int_equal(diagnosis_count(d), 1);
+    assert_string_equal(diagnosis_line(d, 0, &is_error),
+                        "b.ini: cannot be read: No such file or directory");
+    diagnosis_free(d);
+}
+
+static void texts_of_every_editor_are_read(void **state)
+{
+    static const struct span texts[] = {
+        GOOD,
+        SPAN("\xef\xbb\xbf" SERVICE),
+        SPAN("; x\n  # " X200 X200 "\n\n \t \n" SERVICE),
+        SPAN("[service mx]\r\nprotocol = smtp\r\nlisten=127.0.0.1:2525\r\n\r\n  backend=b:25\r\n"
+             "\tcertificate\t=\tmail.pem\r\nrelay = backend"),
+        SPAN("[ service  mx ]\nprotocol=SMTP\nlisten=[::1]:25\nbackend=[::1]:26\n"
+             "certificate=m.pem\nrelay=backend\n[starttlsd]\n[defaults]\n"),
+        SPAN(SERVICE "greeting = a: b = c # d;e\n"),
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct run r = load_text(texts[i]);
+
+        diagnosis_print(r.d, stderr);
+        assert_non_null(r.config);
+        assert_int_equal(r.config->service_count, 1);
+        assert_string_equal(r.config->service[0].name, "mx");
+        assert_int_equal(r.config->service[0].backend_count, 1);
+        end(r);
+    }
+}
+
+static void a_value_is_the_rest_of_its_line(void **state)
+{
+    struct run r = load_text((struct span)SPAN(SERVICE "greeting =  a: b = c # d;e \t\n"));
+
+    assert_non_null(r.config);
+    assert_string_equal(r.config->service[0].policy.greeting, "a: b = c # d;e");
+    end(r);
+}
+
+static void what_is_not_written_has_its_default(void **state)
+{
+    struct run r = load_text((struct span)GOOD);
+    const struct config *c = r.config;
+    const struct service *s;
+
+    assert_non_null(c);
+    s = &c->service[0];
+    assert_int_equal(c->workers, 0);
+    assert_null(c->user);
+    assert_null(c->hostname);
+    assert_int_equal(c->log_target, LOG_TO_STDERR);
+    assert_int_equal(c->log_level, LEVEL_INFO);
+    assert_int_equal(c->max_sessions, 0);
+    assert_int_equal(c->drain_timeout_ms, 25000);
+    assert_int_equal(c->ticket_rotation_ms, 6 * 3600 * 1000);
+    assert_int_equal(c->ticket_lifetime_ms, 2 * 3600 * 1000);
+    assert_int_equal(c->backend_total, 1);
+    assert_ptr_equal(s->protocol, &smtp_protocol);
+    assert_int_equal(s->policy.tls, FRONT_STARTTLS);
+    assert_true(s->policy.is_enforced);
+    assert_string_equal(s->policy.hostname, "gate.example.net");
+    assert_null(s->policy.greeting);
+    assert_int_equal(s->policy.relay, RELAY_BACKEND);
+    assert_int_equal(s->policy.bare_newline, BARE_NEWLINE_NORMALIZE);
+    assert_int_equal(s->policy.max_errors, 10);
+    assert_int_equal(s->policy.hide_capabilities.count, 0);
+    assert_int_equal(s->tls_profile, TLS_PROFILE_INTERMEDIATE);
+    assert_int_equal(s->min_tls, TLS_VERSION_PROFILE);
+    assert_int_equal(s->max_sessions, CONFIG_OFF);
+    assert_int_equal(s->preamble_timeout_ms, 60000);
+    assert_int_equal(s->backend_timeout_ms, 15 * 60000);
+    assert_int_equal(s->idle_timeout_ms, 5 * 60000);
+    end(r);
+}
+
+static void a_service_takes_defaults_and_replaces_them(void **state)
+{
+    static const struct span text =
+        SPAN("[defaults]\nprotocol = smtp\ncertificate = d.pem\nbackend = d1:25 d2:25\n"
+             "backend = [2001:db8::1]:26\nrelay = example.com. example.net\nrelay = EXAMPLE.org\n"
+             "hostname = d.example\nmax_errors = off\nidle_timeout = off\n"
+             "[service a]\nlisten = 127.0.0.1:1\nmin_tls = TLSv1\nmax_tls = TLSv1.2\n"
+             "tls_profile = old\n"
+             "[service b]\nlisten = *:2\nlisten = [::1]:3\nbackend = b:25\nhostname = b.example\n"
+             "relay = backend\nhide_capabilities = DSN 8BITMIME\nhide_capabilities = SIZE\n"
+             "certificate = b.pem bk.pem\ncertificate = b2.pem\nmax_errors = 3\n");
+    struct run r = load_text(text);
+    const struct service *a, *b;
+
+    assert_non_null(r.config);
+    assert_int_equal(r.config->service_count, 2);
+    assert_int_equal(r.config->backend_total, 4);
+    a = &r.config->service[0];
+    b = &r.config->service[1];
+    assert_int_equal(a->backend_count, 3);
+    assert_string_equal(a->backend[2].host, "2001:db8::1");
+    assert_int_equal(a->backend[2].port, 26);
+    assert_int_equal(a->backend[2].origin.line, 5);
+    assert_int_equal(a->policy.relay, RELAY_DOMAINS);
+    assert_int_equal(a->policy.relay_domains.count, 3);
+    assert_string_equal(a->policy.relay_domains.word[0], "example.com");
+    assert_string_equal(a->policy.hostname, "d.example");
+    assert_int_equal(a->policy.max_errors, 0);
+    assert_int_equal(a->idle_timeout_ms, CONFIG_OFF);
+    assert_int_equal(a->min_tls, TLS_VERSION_1_0);
+    assert_int_equal(a->max_tls, TLS_VERSION_1_2);
+    assert_int_equal(b->listen_count, 2);
+    assert_string_equal(b->listen[0].host, "*");
+    assert_int_equal(b->backend_count, 1);
+    assert_int_equal(b->policy.relay, RELAY_BACKEND);
+    assert_int_equal(b->policy.relay_domains.count, 0);
+    assert_int_equal(b->policy.hide_capabilities.count, 3);
+    assert_int_equal(b->certificate_count, 2);
+    assert_string_equal(b->certificate[0].key, "bk.pem");
+    assert_string_equal(b->certificate[1].key, "b2.pem");
+    assert_int_equal(b->certificate[1].origin.line, 25);
+    end(r);
+}
+
+static void a_weak_floor_is_warned_of(void **state)
+{
+    struct run r = load_text((struct span)SPAN(SERVICE "min_tls = TLSv1.1\n"));
+    bool is_error = true;
+
+    assert_non_null(r.config);
+    assert_int_equal(diagnosis_count(r.d), 1);
+    assert_string_equal(diagnosis_line(r.d, 0, &is_error),
+                        "a.ini:7: [service mx] min_tls: below the floor of `tls_profile`, so that "
+                        "the weak ciphers of the profile `old` are accepted too; fine for devices "
+                        "that know no better; else remove the line");
+    assert_false(is_error);
+    end(r);
+}
+
+static char *dump(const struct config *config)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    assert_non_null(to);
+    config_dump(config, to);
+    fclose(to);
+    return text;
+}
+
+static void a_dump_loads_again_to_the_same(void **state)
+{
+    static const struct span texts[] = {
+        GOOD,
+        SPAN(SERVICE "min_tls = TLSv1\nmax_tls = TLSv1.3\ngreeting = hello = you\nhostname = x\n"
+                     "hide_capabilities = A B\nmax_errors = off\nidle_timeout = off\n"
+                     "handshake_timeout = 1500ms\nmax_sessions = 7\ntls_profile = old\n"
+                     "certificate = c.pem k.pem p\ncertificate = c.pem c.pem p\nbackend = b:1 c:2\n"
+                     "[starttlsd]\nworkers = 3\nuser = u\ngroup = g\nchroot = /var/empty\n"
+                     "hostname = y\nlog = syslog:local3\nlog_format = json\nlog_level = debug\n"
+                     "control = off\nmax_sessions = 99\ndrain_timeout = 0s\n"),
+        SPAN("[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 192.0.2.10:25\n"
+             "certificate = mail.pem\nrelay = example.com example.net\n"
+             "[starttlsd]\nlog = /var/log/x\n"),
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct run first = load_text(texts[i]), second;
+        char *one, *two;
+
+        assert_non_null(first.config);
+        one = dump(first.config);
+        second = load_text(span_of(one));
+        diagnosis_print(second.d, stderr);
+        assert_non_null(second.config);
+        two = dump(second.config);
+        assert_string_equal(one, two);
+        free(one);
+        free(two);
+        end(first);
+        end(second);
+    }
+}
+
+static void every_key_is_explained(void **state)
+{
+    const struct key *key;
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    assert_non_null(to);
+    for (size_t i = 0; (key = key_at(i)) != NULL; i++) {
+        assert_true(config_explain(key->name, to, to));
+        assert_true(key->is_required || key->preset != NULL || key->preset_note != NULL);
+        assert_false(key_comes_later(key->section, key->name));
+        assert_true(key->help[strlen(key->help) - 1] == '.');
+    }
+    config_reference(to);
+    fclose(to);
+    free(text);
+}
+
+static void a_slip_in_explain_is_answered_with_the_nearest_key(void **state)
+{
+    static const struct {
+        const char *key, *answer;
+    } rows[] = {
+        {"worker", "worker: unknown key; did you mean `workers`?\n"},
+        {"backends", "backends: unknown key; did you mean `backend`?\n"},
+        {"metrics", "metrics: this key comes with a later version of starttlsd\n"},
+        {"wibble", "wibble: unknown key; `starttlsd check --reference` lists all\n"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *text = NULL;
+        size_t len;
+        FILE *to = open_memstream(&text, &len);
+
+        assert_non_null(to);
+        assert_false(config_explain(rows[i].key, to, to));
+        fclose(to);
+        assert_string_equal(text, rows[i].answer);
+        free(text);
+    }
+}
+
+static void a_flood_of_mistakes_is_counted_not_kept(void **state)
+{
+    size_t len = 10000 * 2;
+    char *text = malloc(len);
+    struct run r;
+
+    assert_non_null(text);
+    for (size_t i = 0; i < len; i += 2)
+        memcpy(text + i, "x\n", 2);
+    r = load_text((struct span){text, len});
+    assert_null(r.config);
+    assert_int_equal(diagnosis_errors(r.d), 10000);
+    assert_true(diagnosis_count(r.d) < 1000);
+    free(text);
+    end(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_mistake_has_its_words),
+        cmocka_unit_test(all_mistakes_are_told_in_one_run),
+        cmocka_unit_test(included_files_are_read_beside_their_includer),
+        cmocka_unit_test(includes_that_mean_nothing_are_refused),
+        cmocka_unit_test(a_file_that_is_not_there_is_one_complaint),
+        cmocka_unit_test(texts_of_every_editor_are_read),
+        cmocka_unit_test(a_value_is_the_rest_of_its_line),
+        cmocka_unit_test(what_is_not_written_has_its_default),
+        cmocka_unit_test(a_service_takes_defaults_and_replaces_them),
+        cmocka_unit_test(a_weak_floor_is_warned_of),
+        cmocka_unit_test(a_dump_loads_again_to_the_same),
+        cmocka_unit_test(every_key_is_explained),
+        cmocka_unit_test(a_slip_in_explain_is_answered_with_the_nearest_key),
+        cmocka_unit_test(a_flood_of_mistakes_is_counted_not_kept),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
