@@ -113,6 +113,7 @@ static bool judge_setting(struct reader *r, struct span line)
 {
     const char *equals = memchr(line.data, '=', line.len);
     struct span name = trim(span_first(line, equals == NULL ? 0 : (size_t)(equals - line.data)));
+    struct span value;
     char key[INI_LINE_OCTETS + 1];
 
     if (equals == NULL) {
@@ -130,8 +131,13 @@ static bool judge_setting(struct reader *r, struct span line)
         complain(r, NULL, "write KEY = VALUE", "`:` in a key: it separates nothing here");
         return false;
     }
-    if (trim(span_skip(line, (size_t)(equals - line.data) + 1)).len == 0) {
+    value = trim(span_skip(line, (size_t)(equals - line.data) + 1));
+    if (value.len == 0) {
         complain(r, key, "write one, or remove the line for the default", "no value");
+        return false;
+    }
+    if (value.data[0] == ';') { /* to inih a value, to a reader a comment */
+        complain(r, key, "put the comment on a line of its own", "a value that begins with `;`");
         return false;
     }
     return true;

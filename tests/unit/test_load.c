@@ -148,6 +148,8 @@ static const struct row refused[] = {
     ROW(SERVICE "greeting = a ;b\n", "a.ini:7: [service mx]: " NO_COMMENT),
     ROW(SERVICE "greeting = a\t; b\n", "a.ini:7: [service mx]: " NO_COMMENT),
     ROW(SERVICE "greeting = ;b\n", "a.ini:7: [service mx]: " NO_COMMENT),
+    KEY("greeting =;b",
+        "greeting: a value that begins with `;`; put the comment on a line of its own"),
     ROW(SERVICE "greeting = a\0b\n",
         "a.ini:7: [service mx]: a NUL octet; save the file as plain text"),
     ROW(SERVICE "# a comment\0b\n",
