@@ -15,7 +15,10 @@ struct span {
 };
 
 /* A span over a string literal, usable in static tables. */
-#define SPAN(literal) {(literal), sizeof(literal) - 1}
+#define SPAN(literal)                                                                              \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 
 static inline struct span span_of(const char *text)
 {
@@ -29,7 +32,9 @@ static inline struct span span_first(struct span s, size_t n)
 
 static inline struct span span_skip(struct span s, size_t n)
 {
-    return n < s.len ? (struct span){s.data + n, s.len - n} : (struct span){s.data + s.len, 0};
+    if (n > s.len)
+        n = s.len;
+    return n == 0 ? s : (struct span){s.data + n, s.len - n}; /* NULL + 0 is undefined */
 }
 
 static inline char ascii_lower(char c)

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/* SMTP's client role, played toward a backend: where its greeting and its replies begin and end. */
+#include "protocols/smtp_client.h"
+
+#include "protocols/reply.h"
+
+void smtp_client_init(struct smtp_client *c)
+{
+    *c = (struct smtp_client){.state = SMTP_CLIENT_GREETING};
+}
+
+enum smtp_client_result smtp_client_line(struct smtp_client *c, struct span window,
+                                         struct line *line)
+{
+    struct reply_line reply;
+
+    switch (line_find(window, SMTP_REPLY_LINE_MAX, line)) {
+    case LINE_PARTIAL: return SMTP_CLIENT_PARTIAL;
+    case LINE_TOO_LONG: return SMTP_CLIENT_BAD;
+    case LINE_FOUND: break;
+    }
+    if (line->is_dirty || !reply_line_parse(line->text, &reply))
+        return SMTP_CLIENT_BAD;
+    if (c->code != 0 && c->code != reply.code)
+        return SMTP_CLIENT_BAD; /* RFC 5321, section 4.2.1: all lines bear the same code */
+    c->code = reply.code;
+    return reply.is_last ? SMTP_CLIENT_LAST : SMTP_CLIENT_LINE;
+}
+
+enum smtp_client_result smtp_client_whole(struct smtp_client *c, struct span window, size_t *len)
+{
+    enum smtp_client_result result;
+    struct line line;
+    size_t seen = 0;
+
+    do {
+        result = smtp_client_line(c, span_skip(window, seen), &line);
+        if (result == SMTP_CLIENT_LINE || result == SMTP_CLIENT_LAST)
+            seen += line.take;
+    } while (result == SMTP_CLIENT_LINE);
+    *len = seen;
+    return result;
+}
+
+void smtp_client_next(struct smtp_client *c)
+{
+    c->code = 0;
+}
+
+enum smtp_client_result smtp_client_greet(struct smtp_client *c, struct span window, size_t *take)
+{
+    enum smtp_client_result result = smtp_client_whole(c, window, take);
+
+    if (result == SMTP_CLIENT_BAD || (c->code != 0 && c->code != 220))
+        result = SMTP_CLIENT_BAD;
+    else if (result == SMTP_CLIENT_LAST && *take < window.len)
+        result = SMTP_CLIENT_BAD; /* it cannot know yet what we will ask */
+    if (result == SMTP_CLIENT_BAD)
+        *take = window.len;
+    if (result == SMTP_CLIENT_LAST) {
+        c->state = SMTP_CLIENT_TALKING;
+        smtp_client_next(c);
+    }
+    return result;
+}
+
+/* Any answer will do, and so will an end: the backend has proved itself with its greeting. */
+static struct smtp_client_answer quit(struct smtp_client *c, struct span window)
+{
+    struct smtp_client_answer answer = {.health = SMTP_CLIENT_UNDECIDED};
+
+    switch (smtp_client_whole(c, window, &answer.take)) {
+    case SMTP_CLIENT_PARTIAL:
+    case SMTP_CLIENT_LINE: break;
+    case SMTP_CLIENT_LAST:
+    case SMTP_CLIENT_BAD:
+        answer.health = SMTP_CLIENT_OVER;
+        answer.take = window.len;
+        break;
+    }
+    return answer;
+}
+
+struct smtp_client_answer smtp_client_step(struct smtp_client *c, struct span window)
+{
+    struct smtp_client_answer answer = {.health = SMTP_CLIENT_UNDECIDED};
+
+    if (c->state == SMTP_CLIENT_QUITTING)
+        return quit(c, window);
+    switch (smtp_client_greet(c, window, &answer.take)) {
+    case SMTP_CLIENT_PARTIAL:
+    case SMTP_CLIENT_LINE: break;
+    case SMTP_CLIENT_LAST:
+        c->state = SMTP_CLIENT_QUITTING;
+        answer.health = SMTP_CLIENT_HEALTHY;
+        answer.text = (struct span)SPAN("QUIT\r\n");
+        break;
+    case SMTP_CLIENT_BAD: answer.health = SMTP_CLIENT_SICK; break;
+    }
+    return answer;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/* The arguments of MAIL and RCPT: who may be written to, and AUTH= parameters that must not pass.
+ */
+#ifndef STARTTLSD_SMTP_ENVELOPE_H
+#define STARTTLSD_SMTP_ENVELOPE_H
+
+#include "protocols/protocol.h"
+
+/* Is `text` (a RCPT command without line end) addressed to one of the domains, in the one exact
+ * form that no two readers can understand differently (DESIGN, section 5, "No open relay")? */
+MUST_CHECK bool smtp_rcpt_is_ours(struct span text, const struct words *domains);
+
+enum smtp_mail_result {
+    SMTP_MAIL_CLEAN, /* no AUTH= that anybody could see */
+    SMTP_MAIL_AUTH,  /* the first AUTH parameter stands at `at` */
+    SMTP_MAIL_BAD,   /* an AUTH= where some readers see a parameter and others do not */
+};
+
+/*
+ * Look for AUTH parameters (RFC 4954, section 5) in `text`, a MAIL command without line end.
+ *
+ * at  set with AUTH: octets before it and its leading blanks
+ */
+MUST_CHECK enum smtp_mail_result smtp_mail_check(struct span text, size_t *at);
+
+/* Octets at the front of `parameters` up to the next AUTH parameter and its leading blanks; all, if
+ * there is none. */
+size_t smtp_mail_keep(struct span parameters);
+
+/* Octets of the AUTH parameters at the front, blanks before and between them included; 0: there are
+ * none. */
+size_t smtp_mail_drop(struct span parameters);
+
+#endif

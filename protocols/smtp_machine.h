@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the SMTP module share: one session's state, and the ways in which it speaks for
+ * itself. Nobody outside smtp_*.c includes this. */
+#ifndef STARTTLSD_SMTP_MACHINE_H
+#define STARTTLSD_SMTP_MACHINE_H
+
+#include "protocols/line.h"
+#include "protocols/protocol.h"
+#include "protocols/smtp_capabilities.h"
+#include "protocols/smtp_client.h"
+#include "protocols/smtp_content.h"
+#include "protocols/smtp_verb.h"
+
+#define SMTP_OUTSTANDING_MAX 100
+
+/* Octets of what the administrator wrote that fit in our own greeting. */
+#define SMTP_GREETING_MAX ((size_t)256)
+#define SMTP_SPACE        ((size_t)384)
+
+/*
+ * PREAMBLE ──STARTTLS──▶ (a blank machine) CONNECTING ──220──▶ GATE
+ *                                             ▲   │
+ *                                             └───┘ the next backend
+ */
+enum smtp_phase {
+    SMTP_PREAMBLE,   /* before TLS: we speak alone */
+    SMTP_CONNECTING, /* the client waits for a backend that greets */
+    SMTP_GATE,       /* commands and replies pass */
+};
+
+/* What the client's next octets are. */
+enum smtp_input {
+    INPUT_COMMAND,
+    INPUT_LINE_END,   /* the LF of a command that has been passed on: it becomes CRLF */
+    INPUT_PARAMETERS, /* the rest of a MAIL that holds AUTH parameters */
+    INPUT_LONG_LINE,  /* the rest of a line beyond the limit */
+    INPUT_CHUNK,      /* of a BDAT that we refuse when it is over */
+    INPUT_CONTENT,
+};
+
+/* What the next reply answers. */
+enum smtp_pending {
+    PENDING_PLAIN,
+    PENDING_EHLO,
+    PENDING_RESET, /* HELO, RSET: no transaction is left */
+    PENDING_MAIL,
+    PENDING_DATA, /* blocks the client: content or commands may follow */
+    PENDING_CONTENT,
+    PENDING_QUIT, /* blocks the client: nothing may follow */
+};
+
+/* How far the reply under way has come. */
+enum smtp_output {
+    OUTPUT_NOTHING,  /* not one octet of it has passed */
+    OUTPUT_LINES,    /* the client has some of its lines */
+    OUTPUT_LINE_END, /* the LF of a line that has been passed on: it becomes CRLF */
+    OUTPUT_REWRITE,  /* EHLO's, whole in the window, on its way through smtp_capabilities */
+};
+
+/* Said, then the session ends: at the next step, whatever it is about. */
+struct smtp_farewell {
+    enum end end; /* END_NONE: no such thing */
+    struct span text;
+};
+
+struct smtp_server {
+    const struct policy *policy;
+    enum smtp_phase phase;
+    struct smtp_farewell farewell;
+    unsigned errors;
+
+    bool is_told;         /* that it must start TLS */
+    bool is_draining;     /* goodbye when nothing is lost by it */
+    bool is_eof;          /* the client will send no more than its window holds */
+    bool is_held;         /* and its window may hold more, which waits for replies */
+    bool in_transaction;  /* a MAIL was accepted */
+    bool is_mail_refused; /* by us: what belongs to it is refused too */
+    bool is_relay_struck; /* a denied recipient has counted in this transaction */
+
+    enum smtp_input input;
+    unsigned long long chunk_left;
+    struct smtp_content content;
+
+    struct smtp_client backend;
+    enum smtp_output output;
+    bool ends_reply; /* OUTPUT_LINE_END: this line is the reply's last */
+    struct smtp_capabilities capabilities;
+
+    unsigned first, pending_count; /* of the ring */
+    unsigned char pending[SMTP_OUTSTANDING_MAX];
+
+    char space[SMTP_SPACE]; /* texts of verdicts that had to be composed */
+};
+
+enum smtp_strike { STRIKE_ALWAYS, STRIKE_NEVER, STRIKE_ONCE_A_TRANSACTION };
+
+/* An error reply of ours. */
+struct smtp_refusal {
+    struct span text;
+    enum note note;
+    enum smtp_strike strike;
+};
+
+/* No reply is owed to the client, and none has been begun: a reply of our own is in order. */
+bool smtp_is_quiet(const struct smtp_server *s);
+
+/* And no message either: a goodbye loses nothing. */
+bool smtp_is_at_rest(const struct smtp_server *s);
+
+/* End the session now: `text` if the client can read it as a reply, and a backend that has half a
+ * message is reset. take: all of the window that the step was called with. */
+struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span text, size_t take);
+
+/* Refuse what `take` covers. HOLD, and nothing has happened, while earlier replies are owed. */
+MUST_CHECK struct verdict smtp_refuse(struct smtp_server *s, size_t take,
+                                      const struct smtp_refusal *r);
+
+/*
+ * Octets that are no command and go nowhere: the rest of a long line, the chunk of a BDAT.
+ *
+ * chunk  what the BDAT is answered with
+ */
+MUST_CHECK struct verdict smtp_discard(struct smtp_server *s, struct span window,
+                                       const struct smtp_refusal *chunk);
+
+/* A BDAT, its line at the front of the window: refused when its chunk has been read. */
+MUST_CHECK struct verdict smtp_bdat(struct smtp_server *s, struct span window,
+                                    const struct line *line, struct span argument,
+                                    const struct smtp_refusal *refusal);
+
+extern const struct smtp_refusal smtp_unknown, smtp_dirty, smtp_spoof;
+
+/* EVENT_BYTES, by phase and side. */
+MUST_CHECK struct verdict smtp_preamble_step(struct smtp_server *s, struct span window);
+MUST_CHECK struct verdict smtp_gate_step(struct smtp_server *s, struct span window);
+MUST_CHECK struct verdict smtp_answer_step(struct smtp_server *s, struct span window);
+
+#endif

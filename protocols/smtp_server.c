@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: ISC */
+/* SMTP (RFC 5321, 3207, 2920): the server role, played toward the client. Here an event finds its
+ * way: before TLS to smtp_preamble.c; after it, what the client says to smtp_gate.c, and what the
+ * backend says to smtp_answer.c. */
+#include <assert.h>
+
+#include "protocols/reply.h"
+#include "protocols/smtp_machine.h"
+#include "protocols/verdict.h"
+
+static_assert(SMTP_GREETING_MAX + 96 <= SMTP_SPACE, "a greeting and an EHLO reply fit");
+
+static void init(void *machine, const struct policy *policy, const struct facts *facts)
+{
+    struct smtp_server *s = machine;
+
+    *s = (struct smtp_server){
+        .policy = policy,
+        .phase = facts->is_secure ? SMTP_CONNECTING : SMTP_PREAMBLE,
+    };
+    smtp_client_init(&s->backend);
+}
+
+static struct verdict greet(struct smtp_server *s)
+{
+    const struct policy *policy = s->policy;
+    const char *words = policy->greeting == NULL ? policy->hostname : policy->greeting;
+    const struct span part[] = {
+        SPAN("220 "),
+        span_first(span_of(words), SMTP_GREETING_MAX),
+        span_of(policy->greeting == NULL ? " ESMTP\r\n" : "\r\n"),
+    };
+
+    return verdict_send(SIDE_CLIENT, 0, reply_join(s->space, sizeof(s->space), part, 3));
+}
+
+static enum end without_tls(const struct smtp_server *s, enum end end)
+{
+    return s->is_told ? END_TLS_REQUIRED : end;
+}
+
+static struct verdict drain(struct smtp_server *s, size_t take)
+{
+    static const struct span text = SPAN("421 4.3.2 Shutting down, try again later\r\n");
+
+    return smtp_end(s, END_DRAINED, text, take);
+}
+
+/* The client has said all it will: replies that are owed are still delivered, then it is over. */
+static struct verdict after_eof(const struct smtp_server *s, size_t take)
+{
+    if (s->input == INPUT_CONTENT) /* half a message must not be taken for a whole one */
+        return smtp_end(s, END_CLIENT_LOST, (struct span){0}, take);
+    if (smtp_is_quiet(s))
+        return smtp_end(s, without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
+    return verdict_more(0);
+}
+
+static struct verdict on_client_eof(struct smtp_server *s, struct span window)
+{
+    s->is_eof = true;
+    s->is_held = s->is_held && window.len > 0;
+    return s->is_held ? verdict_hold() : after_eof(s, window.len);
+}
+
+static struct verdict on_backend_gone(const struct smtp_server *s, enum event_kind kind,
+                                      size_t take)
+{
+    static const struct span text = SPAN("421 4.4.2 Mail server lost, try again later\r\n");
+
+    if (s->phase != SMTP_GATE)
+        return verdict_connect(take);
+    if (kind == EVENT_EOF && smtp_is_quiet(s))
+        return smtp_end(s, END_BACKEND_CLOSED, (struct span){0}, take);
+    return smtp_end(s, END_BACKEND_LOST, text, take);
+}
+
+static struct verdict on_client_bytes(struct smtp_server *s, struct span window)
+{
+    struct verdict v = {0};
+
+    switch (s->phase) {
+    case SMTP_PREAMBLE: v = smtp_preamble_step(s, window); break;
+    case SMTP_CONNECTING: v = verdict_hold(); break;
+    case SMTP_GATE: v = smtp_gate_step(s, window); break;
+    }
+    s->is_held = v.kind == VERDICT_HOLD;
+    return s->is_eof && v.kind == VERDICT_MORE ? after_eof(s, window.len) : v;
+}
+
+static struct verdict on_bytes(struct smtp_server *s, enum side side, struct span window)
+{
+    if (s->phase == SMTP_GATE && s->is_draining && smtp_is_at_rest(s))
+        return drain(s, window.len);
+    if (side == SIDE_CLIENT)
+        return on_client_bytes(s, window);
+    if (s->is_eof && !s->is_held && smtp_is_quiet(s) && s->phase == SMTP_GATE)
+        return after_eof(s, window.len);
+    return smtp_answer_step(s, window);
+}
+
+static struct verdict step(void *machine, const struct event *event, struct span window)
+{
+    struct smtp_server *s = machine;
+
+    if (s->farewell.end != END_NONE)
+        return smtp_end(s, s->farewell.end, s->farewell.text, window.len);
+    switch (event->kind) {
+    case EVENT_BYTES: return on_bytes(s, event->side, window);
+    case EVENT_CONNECTED:
+        if (event->side == SIDE_CLIENT)
+            return greet(s);
+        smtp_client_init(&s->backend);
+        return verdict_more(0);
+    case EVENT_SECURED: return verdict_connect(0);
+    case EVENT_BACKEND_FAILED:
+        return smtp_end(s, event->reason,
+                        (struct span)SPAN("421 4.4.1 No mail server answers, try again later\r\n"),
+                        window.len);
+    case EVENT_EOF:
+        if (event->side == SIDE_CLIENT)
+            return on_client_eof(s, window);
+        return on_backend_gone(s, event->kind, window.len);
+    case EVENT_LOST: return on_backend_gone(s, event->kind, window.len);
+    case EVENT_DEADLINE:
+        return smtp_end(s, without_tls(s, END_TIMEOUT),
+                        (struct span)SPAN("421 4.4.2 Timeout, closing connection\r\n"), window.len);
+    case EVENT_BUSY:
+        return smtp_end(s, END_LIMIT, (struct span)SPAN("421 4.3.2 Too busy, try again later\r\n"),
+                        window.len);
+    case EVENT_DRAIN:
+        s->is_draining = true;
+        if (s->phase == SMTP_GATE && !smtp_is_at_rest(s))
+            return verdict_more(0);
+        return drain(s, window.len);
+    case EVENT_STOP: break;
+    }
+    return drain(s, window.len); /* EVENT_STOP */
+}
+
+static enum waiting waiting(const void *machine)
+{
+    const struct smtp_server *s = machine;
+
+    switch (s->input) {
+    case INPUT_CONTENT:
+    case INPUT_CHUNK:
+    case INPUT_LONG_LINE: return WAITING_CONTENT;
+    case INPUT_COMMAND:
+    case INPUT_LINE_END:
+    case INPUT_PARAMETERS: break;
+    }
+    return s->phase == SMTP_CONNECTING || !smtp_is_quiet(s) ? WAITING_BACKEND : WAITING_CLIENT;
+}
+
+/* Both names are in use (RFC 7301 registers none). Other protocols' names are refused: ALPACA ends
+ * there. */
+static const char *const alpn[] = {"smtp", "esmtp", NULL};
+
+const struct protocol smtp_protocol = {
+    .name = "smtp",
+    .alpn = alpn,
+    .size = sizeof(struct smtp_server),
+    .init = init,
+    .step = step,
+    .waiting = waiting,
+};

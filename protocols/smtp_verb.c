@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/* SMTP command lines: the verb, by a table of all that we know, and what stands behind it. */
+#include "protocols/smtp_verb.h"
+
+#include <limits.h>
+
+static const struct {
+    struct span word;
+    enum smtp_verb verb;
+} verbs[] = {
+    {SPAN("EHLO"), VERB_EHLO},     {SPAN("HELO"), VERB_HELO},
+    {SPAN("MAIL"), VERB_MAIL},     {SPAN("RCPT"), VERB_RCPT},
+    {SPAN("DATA"), VERB_DATA},     {SPAN("BDAT"), VERB_BDAT},
+    {SPAN("RSET"), VERB_RSET},     {SPAN("NOOP"), VERB_NOOP},
+    {SPAN("QUIT"), VERB_QUIT},     {SPAN("HELP"), VERB_HELP},
+    {SPAN("VRFY"), VERB_VRFY},     {SPAN("EXPN"), VERB_EXPN},
+    {SPAN("AUTH"), VERB_AUTH},     {SPAN("BURL"), VERB_BURL},
+    {SPAN("ETRN"), VERB_ETRN},     {SPAN("STARTTLS"), VERB_STARTTLS},
+    {SPAN("XCLIENT"), VERB_SPOOF}, {SPAN("XFORWARD"), VERB_SPOOF},
+    {SPAN("PROXY"), VERB_SPOOF},   {SPAN("GET"), VERB_HTTP},
+    {SPAN("POST"), VERB_HTTP},     {SPAN("HEAD"), VERB_HTTP},
+    {SPAN("PUT"), VERB_HTTP},      {SPAN("DELETE"), VERB_HTTP},
+    {SPAN("OPTIONS"), VERB_HTTP},  {SPAN("CONNECT"), VERB_HTTP},
+    {SPAN("TRACE"), VERB_HTTP},    {SPAN("PATCH"), VERB_HTTP},
+};
+
+/* A verb of HTTP is not enough: a target or a version must follow (RFC 9112, section 3). */
+static bool is_request_line(struct span argument)
+{
+    static const struct span version = SPAN(" HTTP/");
+
+    if (argument.len > 0 && (argument.data[0] == '/' || argument.data[0] == '*'))
+        return true;
+    if (span_starts(argument, (struct span)SPAN("http://")) ||
+        span_starts(argument, (struct span)SPAN("https://")))
+        return true;
+    for (size_t i = 0; i + version.len <= argument.len; i++)
+        if (span_starts(span_skip(argument, i), version))
+            return true;
+    return false;
+}
+
+static struct span trim(struct span s)
+{
+    while (s.len > 0 && smtp_is_blank(s.data[0]))
+        s = span_skip(s, 1);
+    while (s.len > 0 && smtp_is_blank(s.data[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+struct smtp_command smtp_command_parse(struct span text)
+{
+    struct smtp_command command = {.verb = VERB_UNKNOWN};
+    size_t len = 0;
+
+    while (len < text.len && !smtp_is_blank(text.data[len]))
+        len++;
+    command.argument = trim(span_skip(text, len));
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (span_equals(span_first(text, len), verbs[i].word))
+            command.verb = verbs[i].verb;
+    if (command.verb == VERB_HTTP && !is_request_line(command.argument))
+        command.verb = VERB_UNKNOWN;
+    return command;
+}
+
+bool smtp_chunk_size(struct span argument, unsigned long long *size)
+{
+    size_t i = 0;
+
+    *size = 0;
+    for (; i < argument.len && argument.data[i] >= '0' && argument.data[i] <= '9'; i++) {
+        unsigned digit = (unsigned)(argument.data[i] - '0');
+
+        if (*size > (ULLONG_MAX - digit) / 10)
+            return false;
+        *size = *size * 10 + digit;
+    }
+    return i > 0 && (i == argument.len || smtp_is_blank(argument.data[i]));
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* SMTP command lines: the verb, by a table of all that we know, and what stands behind it. */
+#ifndef STARTTLSD_SMTP_VERB_H
+#define STARTTLSD_SMTP_VERB_H
+
+#include "protocols/span.h"
+
+/* RFC 5321, section 4.5.3.1.4 says 512; extensions add, and we leave room. */
+#define SMTP_COMMAND_LINE_MAX ((size_t)4096)
+
+enum smtp_verb {
+    VERB_UNKNOWN,
+    VERB_EHLO,
+    VERB_HELO,
+    VERB_MAIL,
+    VERB_RCPT,
+    VERB_DATA,
+    VERB_BDAT,
+    VERB_RSET,
+    VERB_NOOP,
+    VERB_QUIT,
+    VERB_HELP,
+    VERB_VRFY,
+    VERB_EXPN,
+    VERB_AUTH,
+    VERB_BURL,
+    VERB_ETRN,
+    VERB_STARTTLS,
+    VERB_SPOOF, /* XCLIENT, XFORWARD, PROXY: a claim to another's identity */
+    VERB_HTTP,  /* a browser, or a browser that was made to talk to us */
+};
+
+struct smtp_command {
+    enum smtp_verb verb;
+    struct span argument; /* without blanks around it */
+};
+
+/* A line without its end. Verbs stand at octet 0, in any case, followed by a blank or by nothing.
+ */
+struct smtp_command smtp_command_parse(struct span text);
+
+/* Some readers take more than SP and HTAB for blank; what is blank to any must be blank to us. */
+static inline bool smtp_is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\v' || c == '\f';
+}
+
+/* BDAT's argument (RFC 3030, section 2): the size of the chunk. False: it does not parse. */
+MUST_CHECK bool smtp_chunk_size(struct span argument, unsigned long long *size);
+
+#endif

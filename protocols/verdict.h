@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/* The verdicts that every module gives, in words. */
+#ifndef STARTTLSD_VERDICT_H
+#define STARTTLSD_VERDICT_H
+
+#include "protocols/protocol.h"
+
+static inline struct verdict verdict_more(size_t take)
+{
+    return (struct verdict){.kind = VERDICT_MORE, .take = take};
+}
+
+static inline struct verdict verdict_hold(void)
+{
+    return (struct verdict){.kind = VERDICT_HOLD};
+}
+
+static inline struct verdict verdict_forward(enum side to, size_t take)
+{
+    return (struct verdict){.kind = VERDICT_FORWARD, .to = to, .take = take};
+}
+
+static inline struct verdict verdict_send(enum side to, size_t take, struct span text)
+{
+    return (struct verdict){.kind = VERDICT_SEND, .to = to, .take = take, .text = text};
+}
+
+static inline struct verdict verdict_connect(size_t take)
+{
+    return (struct verdict){.kind = VERDICT_CONNECT, .take = take};
+}
+
+#endif
