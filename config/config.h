@@ -102,6 +102,12 @@ struct config_source {
  */
 MUST_CHECK struct config *config_load(const char *path, const struct config_source *source,
                                       const char *fqdn, struct diagnosis *d);
+
+/* The same, for those who only ask: what could be understood, even if there was an error. Never NULL, and
+ * not fit to run: what was refused keeps its default, or is missing. */
+struct config *config_examine(const char *path, const struct config_source *source,
+                              const char *fqdn, struct diagnosis *d);
+
 void config_free(struct config *config);
 
 /* All INI files that were read, the main one first, then the paths of other files that values name

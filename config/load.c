@@ -335,10 +335,9 @@ static void build(struct loader *loader, const char *fqdn)
     }
 }
 
-struct config *config_load(const char *path, const struct config_source *source, const char *fqdn,
-                           struct diagnosis *d)
+struct config *config_examine(const char *path, const struct config_source *source,
+                              const char *fqdn, struct diagnosis *d)
 {
-    size_t errors = diagnosis_errors(d);
     struct arena arena = {NULL};
     struct loaded *l = arena_take(&arena, sizeof(*l));
     struct loader loader = {l, source, d};
@@ -351,10 +350,7 @@ struct config *config_load(const char *path, const struct config_source *source,
     read_file(&loader, path, (struct origin){path, 0});
     build(&loader, fqdn);
     validate(l, d);
-    if (diagnosis_errors(d) == errors)
-        return &l->config;
-    config_free(&l->config);
-    return NULL;
+    return &l->config;
 }
 
 void config_free(struct config *config)
@@ -364,6 +360,18 @@ void config_free(struct config *config)
     if (config != NULL)
         arena = ((struct loaded *)config)->arena;
     arena_clear(&arena);
+}
+
+struct config *config_load(const char *path, const struct config_source *source, const char *fqdn,
+                           struct diagnosis *d)
+{
+    size_t errors = diagnosis_errors(d);
+    struct config *config = config_examine(path, source, fqdn, d);
+
+    if (diagnosis_errors(d) == errors)
+        return config;
+    config_free(config);
+    return NULL;
 }
 
 size_t config_file_count(const struct config *config)

@@ -63,12 +63,16 @@ static bool read_options(int argc, char **argv, struct options *o)
     return true;
 }
 
-/* What only OpenSSL can judge. */
+/* What only OpenSSL can judge, of every service that is whole enough to be asked about. */
 static void check_tls(const struct config *config, const struct config_source *source,
                       struct diagnosis *d)
 {
-    for (size_t i = 0; i < config->service_count; i++)
-        tls_context_free(tls_context_new(config, &config->service[i], source, NULL, 0, d));
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct service *service = &config->service[i];
+
+        if (service->protocol != NULL && service->certificate_count > 0)
+            tls_context_free(tls_context_new(config, service, source, NULL, 0, d));
+    }
 }
 
 static int check_file(const char *path, bool dump)
@@ -80,15 +84,14 @@ static int check_file(const char *path, bool dump)
     int status;
 
     disk_source_init(&disk);
-    config = config_load(path, &source, machine_fqdn(), d);
-    if (config != NULL)
-        check_tls(config, &source, d);
+    config = config_examine(path, &source, machine_fqdn(), d);
+    check_tls(config, &source, d);
     diagnosis_print(d, stderr);
-    if (config != NULL && dump)
-        config_dump(config, stdout);
-    else if (config != NULL && diagnosis_errors(d) == 0)
-        printf("%s: configuration is good\n", path);
     status = diagnosis_errors(d) == 0 ? EXIT_GOOD : EXIT_BAD;
+    if (status == EXIT_GOOD && dump)
+        config_dump(config, stdout);
+    else if (status == EXIT_GOOD)
+        printf("%s: configuration is good\n", path);
     config_free(config);
     diagnosis_free(d);
     disk_source_clear(&disk);

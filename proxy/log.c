@@ -325,9 +325,10 @@ void log_text(struct log_line *line, const char *name, const char *value)
 void log_number(struct log_line *line, const char *name, uint64_t value)
 {
     char text[NUMBER_OCTETS];
+    int len = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 
     if (line->is_wanted && begin_field(line, name))
-        put(line, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)value));
+        put(line, text, (size_t)len);
 }
 
 void log_seconds(struct log_line *line, const char *name, double value)
@@ -344,12 +345,13 @@ static void end_line(struct log_line *line)
 {
     bool is_json = log_state.format == LOG_JSON;
     char tail[TAIL_OCTETS];
-    int len = 0;
 
-    if (log_state.dropped > 0)
-        len = snprintf(tail, sizeof(tail), is_json ? ",\"dropped\":%llu" : " dropped=%llu",
-                       (unsigned long long)log_state.dropped);
-    put(line, tail, (size_t)len);
+    if (log_state.dropped > 0) {
+        int len = snprintf(tail, sizeof(tail), is_json ? ",\"dropped\":%llu" : " dropped=%llu",
+                           (unsigned long long)log_state.dropped);
+
+        put(line, tail, (size_t)len);
+    }
     if (line->is_cut && is_json)
         put(line, ",\"cut\":\"yes\"", 12);
     else if (line->is_cut)
