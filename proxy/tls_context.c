@@ -3,6 +3,7 @@
  * session may change from the first to another by server name and nothing else changes. */
 #include "proxy/tls_context.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,12 +178,7 @@ static bool set_versions(const struct building *b, SSL_CTX *ctx)
     int min = s->min_tls == TLS_VERSION_PROFILE ? p->floor : versions[s->min_tls];
     int max = versions[s->max_tls];
 
-    if (max != 0 && max < min) {
-        diagnosis_error(b->diagnosis, config_origin(b->config, s, "max_tls"), b->section, "max_tls",
-                        "raise it, or lower min_tls or tls_profile",
-                        "no version of TLS is left between min_tls and max_tls");
-        return false;
-    }
+    assert(max == 0 || max >= min); /* config/validate.c */
     if (min < p->floor)
         p = &profiles[TLS_PROFILE_OLD];
     SSL_CTX_set_security_level(ctx, p->security_level);
@@ -197,7 +193,6 @@ static bool set_versions(const struct building *b, SSL_CTX *ctx)
 /* A context without certificate, at the end of the front's list. NULL: the diagnosis says why. */
 static SSL_CTX *add_context(struct building *b)
 {
-    size_t errors = diagnosis_errors(b->diagnosis);
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     char why[160];
 
@@ -212,9 +207,9 @@ static SSL_CTX *add_context(struct building *b)
     b->front->context[b->front->count++] = ctx;
     return ctx;
 fail:
-    if (diagnosis_errors(b->diagnosis) == errors)
-        diagnosis_error(b->diagnosis, b->service->origin, b->section, NULL, NULL,
-                        "OpenSSL can't be set up: %s", tls_report_error(NULL, why, sizeof why));
+    diagnosis_error(b->diagnosis, config_origin(b->config, b->service, "tls_profile"), b->section,
+                    "tls_profile", "look for what openssl.cnf forbids", "OpenSSL refuses it: %s",
+                    tls_report_error(NULL, why, sizeof why));
     SSL_CTX_free(ctx);
     return NULL;
 }

@@ -95,7 +95,8 @@ static bool add_name(struct tls_names *n, struct span name, SSL_CTX *ctx, const 
     if (copy == NULL)
         return false;
     memmove(n->entry + at + 1, n->entry + at, (n->count - at) * sizeof *n->entry);
-    n->entry[at] = (struct entry){copy, ctx};
+    n->entry[at].name = copy;
+    n->entry[at].ctx = ctx;
     n->count++;
     return true;
 }

@@ -56,7 +56,7 @@ static void profiles_and_versions_meet_as_written(void **state)
         struct peer_outcome o;
         SSL_CTX *ctx;
 
-        peer_service(&s, "mx", m->certificate, NULL);
+        peer_service(&s, "mx", PATHS(m->certificate));
         s.service.tls_profile = m->profile;
         s.service.min_tls = m->min;
         s.service.max_tls = m->max;
@@ -77,7 +77,7 @@ static void old_profile_prefers_its_best_cipher(void **state)
     struct peer_outcome o;
     SSL_CTX *ctx;
 
-    peer_service(&s, "mx", "rsa.pem", NULL);
+    peer_service(&s, "mx", PATHS("rsa.pem"));
     s.service.tls_profile = TLS_PROFILE_OLD;
     ctx = peer_build(&s, NULL, 0);
     o = peer_shake(ctx, &wish);
@@ -91,7 +91,7 @@ static void options_keep_truncation_visible_and_renegotiation_out(void **state)
     struct peer_service s;
     SSL_CTX *ctx;
 
-    peer_service(&s, "mx", "ec.pem", NULL);
+    peer_service(&s, "mx", PATHS("ec.pem"));
     ctx = peer_build(&s, NULL, 0);
     assert_true(SSL_CTX_get_options(ctx) & SSL_OP_NO_RENEGOTIATION);
     assert_true(SSL_CTX_get_options(ctx) & SSL_OP_NO_COMPRESSION);
@@ -114,7 +114,7 @@ static void alpn_takes_our_names_and_refuses_foreign_ones(void **state)
     struct peer_service s;
     SSL_CTX *ctx;
 
-    peer_service(&s, "mx", "ec.pem", NULL);
+    peer_service(&s, "mx", PATHS("ec.pem"));
     ctx = peer_build(&s, NULL, 0);
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
         struct peer_wish wish = {.alpn = rows[i / 2].first, .alpn2 = rows[i / 2].second};
@@ -159,7 +159,7 @@ static void server_name_picks_the_certificate(void **state)
     peer_pair("second.pem", "EC", "second", "DNS:mail.second.example,DNS:named.wild.example");
     peer_pair("wild.pem", "EC", "wild", "DNS:*.wild.example");
     peer_pair("cn.pem", "EC", "only.cn.example", NULL);
-    peer_service(&s, "mx", "first.pem", "second.pem", "wild.pem", "cn.pem", NULL);
+    peer_service(&s, "mx", PATHS("first.pem", "second.pem", "wild.pem", "cn.pem"));
     ctx = peer_build(&s, NULL, 0);
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
         struct peer_wish wish = {.sni = rows[i / 2].sni};
@@ -181,7 +181,7 @@ static void context_lives_as_long_as_its_sessions(void **state)
     SSL_CTX *ctx;
     SSL *ssl;
 
-    peer_service(&s, "mx", "first.pem", "second.pem", NULL);
+    peer_service(&s, "mx", PATHS("first.pem", "second.pem"));
     ctx = peer_build(&s, NULL, 0);
     ssl = SSL_new(ctx);
     tls_context_free(ctx);
@@ -206,7 +206,7 @@ static void rsa_and_ecdsa_serve_side_by_side(void **state)
     peer_pair("two-rsa.pem", "RSA", "two-rsa", "DNS:two.example,DNS:*.two.example");
     peer_pair("two-ec.pem", "EC", "two-ec", "DNS:*.two.example,DNS:TWO.example");
     peer_pair("two-ed.pem", "ED25519", "two-ed", "DNS:*.two.example,DNS:two.example");
-    peer_service(&s, "mx", "one.pem", "two-rsa.pem", "two-ec.pem", "two-ed.pem", NULL);
+    peer_service(&s, "mx", PATHS("one.pem", "two-rsa.pem", "two-ec.pem", "two-ed.pem"));
     ctx = peer_build(&s, NULL, 0);
     for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; i++) {
         struct peer_wish wish = {.sigalgs = rows[i / 2].sigalgs, .sni = rows[i / 2].sni};
@@ -237,7 +237,7 @@ static void chain_is_sent_in_order(void **state)
 
     peer_file("chain.pem", chain);
     peer_file("chain.key", peer_key_pem(leaf, NULL));
-    peer_service(&s, "mx", "chain.pem", NULL);
+    peer_service(&s, "mx", PATHS("chain.pem"));
     s.certificate[0].key = "chain.key";
     complaints = peer_complaints(&s, &ctx);
     assert_string_equal(complaints, "");
@@ -277,7 +277,7 @@ static void passphrase_opens_a_key_and_nothing_prompts(void **state)
     peer_file("enc.pem", peer_x509_pem(peer_x509(key, "enc", NULL, -1, 9, NULL, NULL)));
     peer_file("enc.key", peer_key_pem(key, "open sesame"));
     peer_file("enc.pass", strdup("open sesame\n"));
-    peer_service(&s, "mx", "enc.pem", NULL);
+    peer_service(&s, "mx", PATHS("enc.pem"));
     s.certificate[0].key = "enc.key";
     complaints_about(&s, true,
                      "test.ini:2: [service mx] certificate: the key in enc.key is encrypted");
@@ -301,7 +301,7 @@ static void unusable_files_are_explained(void **state)
     struct peer_service s;
     char *pem;
 
-    peer_service(&s, "mx", "gone.pem", NULL);
+    peer_service(&s, "mx", PATHS("gone.pem"));
     complaints_about(&s, true, "certificate: gone.pem: no such file");
     peer_file("a.pem", strdup(""));
     s.certificate[0].chain = s.certificate[0].key = "a.pem";
@@ -354,7 +354,7 @@ static void all_bad_certificates_are_named_at_once(void **state)
     SSL_CTX *ctx;
     char *text;
 
-    peer_service(&s, "mx", "gone1.pem", "ec.pem", "gone2.pem", NULL);
+    peer_service(&s, "mx", PATHS("gone1.pem", "ec.pem", "gone2.pem"));
     text = peer_complaints(&s, &ctx);
     assert_null(ctx);
     assert_non_null(strstr(text, "test.ini:2: [service mx] certificate: gone1.pem"));
@@ -368,7 +368,7 @@ static void certificate_that_nobody_will_see_is_warned_of(void **state)
 
     peer_pair("x.pem", "EC", "x", "DNS:x.example,DNS:y.example");
     peer_pair("y.pem", "RSA", "y", "DNS:y.example");
-    peer_service(&s, "mx", "x.pem", "y.pem", NULL);
+    peer_service(&s, "mx", PATHS("x.pem", "y.pem"));
     complaints_about(&s, false, "y.pem is not used for y.example");
 }
 

@@ -115,7 +115,7 @@ static int start(void **state)
     if (!tls_library_start())
         return -1;
     peer_pair("a.pem", "EC", "a", "DNS:a.example");
-    peer_service(&s, "mx", "a.pem", NULL);
+    peer_service(&s, "mx", PATHS("a.pem"));
     ctx = peer_build(&s, NULL, 0);
     return 0;
 }

@@ -214,8 +214,8 @@ static int start(void **state)
         return -1;
     peer_pair("a.pem", "EC", "a", "DNS:a.example");
     peer_pair("b.pem", "EC", "b", "DNS:b.example");
-    peer_service(&mx, "mx", "a.pem", "b.pem", NULL);
-    peer_service(&submission, "submission", "a.pem", "b.pem", NULL);
+    peer_service(&mx, "mx", PATHS("a.pem", "b.pem"));
+    peer_service(&submission, "submission", PATHS("a.pem", "b.pem"));
     tickets = tls_tickets_new();
     if (tickets == NULL)
         return -1;

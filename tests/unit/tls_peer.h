@@ -333,22 +333,18 @@ struct peer_service {
 static const char *const peer_alpn[] = {"smtp", "esmtp", NULL};
 static const struct protocol peer_protocol = {.name = "smtp", .alpn = peer_alpn};
 
-static inline void peer_service(struct peer_service *s, const char *name, ...)
-{
-    va_list paths;
-    const char *path;
+#define PATHS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
+static inline void peer_service(struct peer_service *s, const char *name, const char *const *paths)
+{
     *s = (struct peer_service){.service = {.name = name, .protocol = &peer_protocol}};
     s->service.origin = (struct origin){"test.ini", 1};
     s->service.certificate = s->certificate;
-    va_start(paths, name);
-    while ((path = va_arg(paths, const char *)) != NULL) {
-        size_t i = s->service.certificate_count++;
-
+    for (size_t i = 0; paths[i] != NULL; i++) {
         assert_true(i < PEER_CERTIFICATES);
-        s->certificate[i] = (struct certificate){path, path, NULL, {"test.ini", (int)i + 2}};
+        s->certificate[i] = (struct certificate){paths[i], paths[i], NULL, {"test.ini", (int)i + 2}};
+        s->service.certificate_count++;
     }
-    va_end(paths);
 }
 
 /* The context, which must be good; warnings are let go. */
