@@ -278,7 +278,7 @@ static bool add_certificates(struct building *b)
         diagnosis_error(b->diagnosis, s->origin, b->section, "certificate",
                         "name a certificate, or write `tls = none`", "TLS needs a certificate");
     for (size_t i = 0; i < s->certificate_count; i++) {
-        struct tls_certificate c;
+        struct tls_certificate c = {NULL};
 
         if (!tls_certificate_read(&c, &s->certificate[i], b->source, b->section, b->diagnosis)) {
             ok = false;
