@@ -47,7 +47,7 @@ PROTOCOLS := $(patsubst %.c,$(B)/%.o,$(wildcard protocols/*.c))
 CONFIG    := $(patsubst %.c,$(B)/%.o,$(wildcard config/*.c))
 PROXY     := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard proxy/*.c)))
 ARCHIVES  := $(B)/libproxy.a $(B)/libconfig.a $(B)/libprotocols.a
-PLAY      := $(B)/tests/unit/play.o
+PLAY      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/play.c))
 UNIT      := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
