@@ -14,6 +14,8 @@
 struct reader {
     struct span rest;
     int line;
+    bool owes_newline; /* of the line handed over last, which filled inih's space */
+    bool awaits;       /* a setting was handed over, and the handler has not heard of it */
     char section[INI_SECTION_OCTETS + 1]; /* "" before the first */
     const char *file;
     const struct ini_sink *sink;
@@ -170,29 +172,47 @@ static bool judge_line(struct reader *r, struct span line, size_t limit)
     return line.data[0] == '[' ? read_heading(r, line) : judge_setting(r, line);
 }
 
-/* inih's fgets: one line, or an empty one in place of what it must not see. */
+/* Defence against an inih built to other rules than this file knows: no setting is lost in silence.
+ */
+static void check_heard(struct reader *r)
+{
+    if (r->awaits)
+        complain(r, NULL, "write KEY = VALUE", "inih does not understand the line");
+    r->awaits = false;
+}
+
+/* inih's fgets: one line, or an empty one in place of what it must not see. A line without its
+ * newline makes later versions of inih ask for the rest, and drop it. */
 static char *on_line(char *space, int size, void *stream)
 {
     struct reader *r = stream;
     size_t limit = size > INI_LINE_OCTETS ? INI_LINE_OCTETS : (size_t)size - 1;
     struct span line;
 
+    if (r->owes_newline) {
+        r->owes_newline = false;
+        return strcpy(space, "\n");
+    }
+    check_heard(r);
     if (!next_line(r, &line))
         return NULL;
     if (line.len == 0 || !judge_line(r, line, limit))
         line.len = 0;
     if (line.len > 0)
         memcpy(space, line.data, line.len);
-    space[line.len] = '\0';
+    r->awaits = line.len > 0 && line.data[0] != '[';
+    r->owes_newline = line.len == (size_t)size - 1;
+    strcpy(space + line.len, r->owes_newline ? "" : "\n");
     return space;
 }
 
-/* Comes before the next on_line, so that the reader still stands on this line. */
+/* Comes before the next line is taken, so that the reader still stands on this one. */
 static int on_handler(void *user, const char *section, const char *name, const char *value)
 {
     struct reader *r = user;
 
     (void)section; /* the reader knows it, and knows of empty ones too */
+    r->awaits = false;
     r->sink->on_setting(r->sink->context, name, value, r->line);
     return 1;
 }
@@ -200,15 +220,10 @@ static int on_handler(void *user, const char *section, const char *name, const c
 void ini_read(struct span text, const char *file, const struct ini_sink *sink, struct diagnosis *d)
 {
     struct reader r = {.rest = text, .file = file, .sink = sink, .d = d};
-    int result;
 
     if (span_starts(text, span_of("\xef\xbb\xbf"))) /* a byte order mark of UTF-8 */
         r.rest = span_skip(text, 3);
-    result = ini_parse_stream(on_line, &r, on_handler, &r);
-    if (result < 0)
-        complain(&r, NULL, NULL, "inih has no memory for it");
-    else if (result > 0) { /* an inih built to other rules than this file knows */
-        r.line = result;
-        complain(&r, NULL, "write KEY = VALUE", "inih does not understand the line");
-    }
+    /* A line number is none of its errors that check_heard would not find. */
+    if (ini_parse_stream(on_line, &r, on_handler, &r) < 0)
+        complain(&r, NULL, NULL, "inih has no memory for the file");
 }

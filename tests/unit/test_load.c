@@ -119,8 +119,9 @@ struct row {
             "a.ini:6: [service mx] relay: " wrong                                                  \
     }
 
-#define X50  "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
-#define X200 X50 X50 X50 X50
+#define X50         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X50_LESS_10 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define X200        X50 X50 X50 X50
 
 #define NO_COMMENT                                                                                 \
     "a `;` behind a blank would cut the line there; put the comment on a line of its own"
@@ -158,6 +159,9 @@ static const struct row refused[] = {
     ROW(SERVICE "greeting = a\033b\n", "a.ini:7: [service mx]: a control character; remove it"),
     ROW(SERVICE "greeting = " X200 "\n",
         "a.ini:7: [service mx]: a line of 211 octets; it can have 199; lists may be spread over "
+        "several lines of the same key"),
+    ROW(SERVICE "greeting=" X50 X50 X50 X50_LESS_10 "x\n",
+        "a.ini:7: [service mx]: a line of 200 octets; it can have 199; lists may be spread over "
         "several lines of the same key"),
     /* sections */
     ROW("hostname = a\n" SERVICE,
@@ -500,6 +504,20 @@ static void a_value_is_the_rest_of_its_line(void **state)
     end(r);
 }
 
+/* inih's space is then full, without room for the newline: no line may be lost behind it. */
+static void the_longest_line_is_whole_and_hides_none(void **state)
+{
+    static const struct span text = SPAN("[starttlsd]\nworkers = 3\n" SERVICE
+                                         "greeting=" X50 X50 X50 X50_LESS_10 "\nmax_errors = 7\n");
+    struct run r = load_text(text);
+
+    assert_non_null(r.config);
+    assert_int_equal(strlen(r.config->service[0].policy.greeting), 190);
+    assert_int_equal(r.config->service[0].policy.max_errors, 7);
+    assert_int_equal(config_origin(r.config, &r.config->service[0], "max_errors").line, 10);
+    end(r);
+}
+
 static void what_is_not_written_has_its_default(void **state)
 {
     struct run r = load_text((struct span)GOOD);
@@ -711,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_not_there_is_one_complaint),
         cmocka_unit_test(texts_of_every_editor_are_read),
         cmocka_unit_test(a_value_is_the_rest_of_its_line),
+        cmocka_unit_test(the_longest_line_is_whole_and_hides_none),
         cmocka_unit_test(what_is_not_written_has_its_default),
         cmocka_unit_test(a_service_takes_defaults_and_replaces_them),
         cmocka_unit_test(a_weak_floor_is_warned_of),
