@@ -8,6 +8,7 @@
 
 #include "proxy/buffer.h"
 #include "proxy/log.h"
+#include "proxy/record_bio.h"
 
 #define HANDSHAKES_A_TURN 8
 
@@ -91,7 +92,8 @@ struct engine *engine_new(struct ev_loop *loop, size_t session_size, uint32_t ma
     e->soon.end = &e->soon.first;
     e->patient.end = &e->patient.first;
     e->scratch = calloc(1, sizeof *e->scratch);
-    if (e->scratch == NULL || !pool_init(&e->sessions, session_size, max_sessions, max_sessions) ||
+    if (e->scratch == NULL || !record_bio_start() ||
+        !pool_init(&e->sessions, session_size, max_sessions, max_sessions) ||
         !pool_init(&e->blocks, BLOCK_SIZE, blocks, BLOCKS_WARM) ||
         getrandom(&e->next_id, sizeof e->next_id, 0) != sizeof e->next_id) {
         engine_free(e);

@@ -79,6 +79,8 @@ static long on_control(BIO *bio, int command, long number, void *pointer)
 
 bool record_bio_start(void)
 {
+    if (method != NULL)
+        return true;
     method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "records");
     return method != NULL && BIO_meth_set_read_ex(method, on_read) == 1 &&
            BIO_meth_set_write_ex(method, on_write) == 1 &&

@@ -26,7 +26,7 @@ struct record_state {
     uint16_t opened_max; /* no further one is begun beyond */
 };
 
-/* Once a process, after tls_library_start. */
+/* Before the first record_bio_new, after tls_library_start. */
 MUST_CHECK bool record_bio_start(void);
 
 /* A BIO over `state`, which outlives it. NULL: no memory. */
