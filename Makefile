@@ -108,7 +108,9 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(ARCHIVES)
 # ---- Testing ------------------------------------------------------------------------------------
 
 unit: $(UNIT) ## unit tests (cmocka)
-	@for test in $(UNIT); do echo "$$test"; $(ASAN) $$test || exit 1; done
+	@for test in $(UNIT); do \
+	    $(ASAN) $$test >$$test.log 2>&1 || { cat $$test.log; echo "$$test: failed"; exit 1; }; \
+	    sed -n "s|.*PASSED.*\] \(.*\)\.|$$test: \1 passed|p" $$test.log; done
 
 # PYTEST_ARGS='-k reload' runs some of them.
 e2e: $(B)/starttlsd ## end-to-end tests: real clients, a real Postfix behind (pytest; as root, or some are skipped)
@@ -122,12 +124,11 @@ asan: ## unit and e2e under address and undefined-behaviour sanitizers, with lea
 fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds (libFuzzer)
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
 	@for fuzzer in $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)); do \
-	    echo "$$fuzzer: $(FUZZ_SECONDS) s"; \
-	    mkdir -p build/fuzz/corpus/$$fuzzer tests/fuzz/seeds/$$fuzzer; \
-	    build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 \
-	        -artifact_prefix=build/fuzz/$$fuzzer- -verbosity=0 \
-	        build/fuzz/corpus/$$fuzzer tests/fuzz/seeds/$$fuzzer || exit 1; done; \
-	rmdir tests/fuzz/seeds/* tests/fuzz/seeds 2>/dev/null || true
+	    mkdir -p build/fuzz/corpus/$$fuzzer; seeds=tests/fuzz/seeds/$$fuzzer; \
+	    build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/corpus/$$fuzzer $$(ls -d $$seeds 2>/dev/null) \
+	        >build/fuzz/$$fuzzer.log 2>&1 || { tail -n 60 build/fuzz/$$fuzzer.log; exit 1; }; \
+	    sed -n "s|^Done|$$fuzzer:|p" build/fuzz/$$fuzzer.log; done
 
 fuzzers: $(FUZZERS)
 objects: $(B)/starttlsd $(UNIT)
