@@ -23,8 +23,9 @@ const char *machine_fqdn(void)
     if (getaddrinfo(name, NULL, &hints, &list) == 0 && list->ai_canonname != NULL) {
         size_t len = strlen(list->ai_canonname);
 
-        /* "localhost" names every machine: less than the host name does. */
-        if (len > 0 && len < sizeof(name) && strchr(list->ai_canonname, '.') != NULL)
+        /* localhost.localdomain names every machine, and so says less than the host name. */
+        if (len < sizeof(name) && strchr(list->ai_canonname, '.') != NULL &&
+            strncmp(list->ai_canonname, "localhost", 9) != 0)
             memcpy(name, list->ai_canonname, len + 1);
     }
     if (list != NULL)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One event, one line: composed here, in every process; written by the master. No call waits for
- * anybody: what cannot be taken at once is dropped and counted. */
+/* One event, one line: composed here, in every process; written by the master. What cannot be taken
+ * at once is dropped and counted: nobody waits, but for syslog(3) where its daemon hangs. */
 #include "proxy/log.h"
 
 #include <assert.h>
