@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The INI file as typed values. Made by config_load, never changed afterwards: a reload makes a new one. */
+/* The INI file as typed values. Made by config_load, never changed afterwards: a reload makes a new
+ * one. */
 #ifndef STARTTLSD_CONFIG_H
 #define STARTTLSD_CONFIG_H
 
@@ -33,7 +34,13 @@ struct certificate {
 };
 
 enum tls_profile { TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILE_OLD };
-enum tls_version { TLS_VERSION_PROFILE, TLS_VERSION_1_0, TLS_VERSION_1_1, TLS_VERSION_1_2, TLS_VERSION_1_3 };
+enum tls_version {
+    TLS_VERSION_PROFILE,
+    TLS_VERSION_1_0,
+    TLS_VERSION_1_1,
+    TLS_VERSION_1_2,
+    TLS_VERSION_1_3
+};
 enum identity { IDENTITY_NONE };
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
 enum log_format { LOG_LOGFMT, LOG_JSON };
@@ -95,16 +102,16 @@ struct config_source {
 };
 
 /*
- * Read the file at `path`, and what it includes, from `source`. Every complaint goes to `d`. NULL if
- * there was an error; warnings alone do not stop it.
+ * Read the file at `path`, and what it includes, from `source`. Every complaint goes to `d`. NULL
+ * if there was an error; warnings alone do not stop it.
  *
  * fqdn  the machine's name, for services that write no hostname; copied
  */
 MUST_CHECK struct config *config_load(const char *path, const struct config_source *source,
                                       const char *fqdn, struct diagnosis *d);
 
-/* The same, for those who only ask: what could be understood, even if there was an error. Never NULL, and
- * not fit to run: what was refused keeps its default, or is missing. */
+/* The same, for those who only ask: what could be understood, even if there was an error. Never
+ * NULL, and not fit to run: what was refused keeps its default, or is missing. */
 struct config *config_examine(const char *path, const struct config_source *source,
                               const char *fqdn, struct diagnosis *d);
 
@@ -117,13 +124,16 @@ size_t config_file_count(const struct config *config);
 const char *config_file_at(const struct config *config, size_t index, enum config_file_kind *kind,
                            struct origin *origin);
 
-/* Where `key` of `service` (NULL: [starttlsd]) was written; .file NULL: nowhere, it is the default. */
-struct origin config_origin(const struct config *config, const struct service *service, const char *key);
+/* Where `key` of `service` (NULL: [starttlsd]) was written; .file NULL: nowhere, it is the default.
+ */
+struct origin config_origin(const struct config *config, const struct service *service,
+                            const char *key);
 
 /* `check --dump`: the whole configuration with every default, as an INI file that loads again. */
 void config_dump(const struct config *config, FILE *to);
 
-/* `check --explain KEY`: from the table. False: no such key; the nearest one has been named on `errors`. */
+/* `check --explain KEY`: from the table. False: no such key; the nearest one has been named on
+ * `errors`. */
 MUST_CHECK bool config_explain(const char *key, FILE *to, FILE *errors);
 
 /* The whole table as Markdown, for docs/configuration.md. */

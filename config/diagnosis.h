@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Every complaint about a configuration: file, line, key, what is wrong, the remedy. All of a run together. */
+/* Every complaint about a configuration: file, line, key, what is wrong, the remedy. All of a run
+ * together. */
 #ifndef STARTTLSD_DIAGNOSIS_H
 #define STARTTLSD_DIAGNOSIS_H
 

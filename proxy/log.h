@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One event, one line. A child hands its lines to the master over a channel; the master writes them. */
+/* One event, one line. A child hands its lines to the master over a channel; the master writes
+ * them. */
 #ifndef STARTTLSD_LOG_H
 #define STARTTLSD_LOG_H
 
@@ -13,7 +14,8 @@
 /* Longest line; what does not fit is cut, and the line says `cut=yes`. */
 #define LOG_LINE_MAX 2048
 
-/* A line under way: on the stack, between log_begin and log_end. Fields appear in the order of the calls. */
+/* A line under way: on the stack, between log_begin and log_end. Fields appear in the order of the
+ * calls. */
 struct log_line {
     char text[LOG_LINE_MAX];
     size_t len;
@@ -29,12 +31,13 @@ void log_configure(enum log_format format, enum log_level level);
  * line that finds it full is dropped and counted; a later line carries dropped=N. */
 void log_to_channel(int fd);
 
-/* Master: where lines end up. A file is opened at once, and again by log_reopen. False: it can't be, errno. */
+/* Master: where lines end up. A file is opened at once, and again by log_reopen. False: it can't
+ * be, errno. */
 MUST_CHECK bool log_to_target(enum log_target target, const char *facility, const char *file);
 MUST_CHECK bool log_reopen(void);
 
-/* Master: read what children have sent on `fd` (log_to_channel's other end) and write it. At most 64
- * lines a call. False: the child has closed it. */
+/* Master: read what children have sent on `fd` (log_to_channel's other end) and write it. At most
+ * 64 lines a call. False: the child has closed it. */
 MUST_CHECK bool log_forward(int fd);
 
 void log_begin(struct log_line *line, enum log_level level, const char *event);
