@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: ISC */
+/* All children of this instance. Each is offered a generation in two phases, at its start and at
+ * every reload alike. */
+#include "proxy/crew.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proxy/log.h"
+
+#define LONG_LIFE_SECONDS   60.0
+#define RETRY_MAX_SECONDS   30.0
+#define RETRY_LATER_SECONDS 0.2 /* a reload is under way */
+
+#define MEMBERS(c) ((c)->workers + 2)
+
+static struct member *member_at(struct crew *c, uint32_t index)
+{
+    if (index < c->workers)
+        return &c->worker[index];
+    return index == c->workers ? &c->scout : &c->resolver;
+}
+
+static bool is_running(const struct member *m)
+{
+    return m->state != MEMBER_GONE;
+}
+
+static void send_places(struct member *m, const struct generation *g)
+{
+    for (size_t i = 0; i < g->place_count; i++) {
+        const struct place *p = g->place[i].place;
+        struct message_place place = {.place = p->number, .service = g->place[i].service};
+
+        for (place.first = 0; place.first < p->count; place.first += MESSAGE_FDS_MAX) {
+            uint32_t left = p->count - place.first;
+
+            child_send(&m->child, MESSAGE_PLACE, &place, p->fd + place.first,
+                       left < MESSAGE_FDS_MAX ? left : MESSAGE_FDS_MAX);
+        }
+    }
+}
+
+static void offer(struct member *m, const struct generation *g)
+{
+    struct message_prepare prepare = {g->number, (uint32_t)g->config->service_count,
+                                      (uint32_t)g->config->backend_total};
+    struct message_generation build = {g->number};
+
+    if (m->child.role == ROLE_WORKER) {
+        const int fd[] = {g->bundle, g->scout.reader, g->worker[m->child.slot].writer};
+
+        child_send(&m->child, MESSAGE_PREPARE, &prepare, fd, 3);
+        send_places(m, g);
+    } else {
+        const int fd[] = {g->public_bundle, g->scout.writer};
+
+        child_send(&m->child, MESSAGE_PREPARE, &prepare, fd, 2);
+        for (uint32_t i = 0; i < g->workers; i++) {
+            struct message_slot slot = {i};
+
+            child_send(&m->child, MESSAGE_EXPERIENCE, &slot, &g->worker[i].reader, 1);
+        }
+    }
+    child_send(&m->child, MESSAGE_BUILD, &build, NULL, 0);
+    m->offered = g->number;
+}
+
+static void close_offer(struct member *m, enum message_kind kind)
+{
+    struct message_generation generation = {m->offered};
+
+    if (m->offered == 0)
+        return;
+    child_send(&m->child, kind, &generation, NULL, 0);
+    m->offered = 0;
+}
+
+/* A new line between scout and resolver, whenever one of them is new. */
+static void connect_peers(struct crew *c)
+{
+    int pair[2];
+
+    if (!is_running(&c->scout) || !is_running(&c->resolver))
+        return;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        log_errno(LEVEL_ERROR, "worker.failed", "role", "resolver", NULL);
+        return;
+    }
+    child_send(&c->scout.child, MESSAGE_PEER, NULL, &pair[0], 1);
+    child_send(&c->resolver.child, MESSAGE_PEER, NULL, &pair[1], 1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+/* Somebody else accepts what is queued for a dead worker, until it is back. */
+static void find_guardian(struct crew *c, struct member *orphan)
+{
+    struct message_slot slot = {orphan->child.slot};
+
+    orphan->guardian = NULL;
+    for (uint32_t i = 1; i < c->workers && orphan->guardian == NULL; i++) {
+        struct member *m = &c->worker[(orphan->child.slot + i) % c->workers];
+
+        if (m->state == MEMBER_READY || m->state == MEMBER_WORKING)
+            orphan->guardian = m;
+    }
+    if (orphan->guardian != NULL)
+        child_send(&orphan->guardian->child, MESSAGE_ADOPT, &slot, NULL, 0);
+}
+
+static void give_back(struct member *m)
+{
+    struct message_slot slot = {m->child.slot};
+
+    if (m->guardian != NULL && is_running(m->guardian))
+        child_send(&m->guardian->child, MESSAGE_GIVE_BACK, &slot, NULL, 0);
+    m->guardian = NULL;
+}
+
+/* Queues that nobody watches: of the dead, whose guardian may have died as well. */
+static void find_guardians(struct crew *c)
+{
+    for (uint32_t i = 0; i < c->workers; i++) {
+        struct member *m = &c->worker[i];
+
+        if (m->guardian != NULL && !is_running(m->guardian))
+            m->guardian = NULL;
+        if (m->guardian == NULL && m->deaths > 0 && m->state < MEMBER_WORKING)
+            find_guardian(c, m);
+    }
+}
+
+static void schedule(struct member *m, double seconds)
+{
+    ev_timer_stop(m->crew->loop, &m->retry);
+    ev_timer_set(&m->retry, seconds, 0.0);
+    ev_timer_start(m->crew->loop, &m->retry);
+}
+
+/* At once the first time, then 1 s, 2 s, 4 s ... */
+static double retry_delay(const struct member *m)
+{
+    double delay = m->deaths < 2 ? 0.0 : 1.0;
+
+    for (uint32_t i = 2; i < m->deaths && delay < RETRY_MAX_SECONDS; i++)
+        delay *= 2;
+    return delay < RETRY_MAX_SECONDS ? delay : RETRY_MAX_SECONDS;
+}
+
+static void retry_later(struct member *m)
+{
+    if (ev_now(m->crew->loop) - m->started > LONG_LIFE_SECONDS)
+        m->deaths = 0;
+    m->deaths++;
+    schedule(m, retry_delay(m));
+}
+
+static void member_start(struct member *m)
+{
+    struct crew *c = m->crew;
+    const struct config *config = c->current->config;
+    struct message_start start = {.privileges = c->privileges,
+                                  .slot = m->child.slot,
+                                  .workers = c->workers,
+                                  .max_sessions = c->max_sessions,
+                                  .log_format = config->log_format,
+                                  .log_level = config->log_level};
+
+    m->started = ev_now(c->loop);
+    if (!child_start(&m->child, c->loop, m->child.role == ROLE_RESOLVER ? -1 : c->root)) {
+        retry_later(m);
+        return;
+    }
+    m->state = m->child.role == ROLE_RESOLVER ? MEMBER_READY : MEMBER_STARTING;
+    m->offered = 0;
+    child_send(&m->child, MESSAGE_START, &start, NULL, 0);
+    if (m->child.role == ROLE_WORKER)
+        child_send(&m->child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
+    else
+        connect_peers(c);
+    if (m->child.role != ROLE_RESOLVER)
+        offer(m, c->current);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct member *m = watcher->data;
+
+    if (m->crew->is_stopping)
+        return;
+    if (m->crew->coming != NULL)
+        schedule(m, RETRY_LATER_SECONDS);
+    else
+        member_start(m);
+}
+
+/* The answer to an offer. A late one, to an offer that is closed, counts for nothing. */
+static void take_answer(struct member *m, uint32_t generation, const char *refusal)
+{
+    struct crew *c = m->crew;
+
+    if (generation != m->offered || m->offered == 0)
+        return;
+    if (m->state != MEMBER_STARTING) {
+        c->on_vote(c->context, m, refusal);
+        return;
+    }
+    if (refusal == NULL) {
+        close_offer(m, MESSAGE_COMMIT);
+        m->state = MEMBER_WORKING;
+        return;
+    }
+    log_event(LEVEL_ERROR, "worker.failed", "role", role_name(m->child.role), "reason", refusal,
+              NULL);
+    child_kill(&m->child);
+}
+
+static void on_message(struct child *child, struct message *message)
+{
+    struct member *m = (struct member *)child;
+
+    switch (message->kind) {
+    case MESSAGE_BUILT: take_answer(m, message->data.generation.generation, NULL); break;
+    case MESSAGE_REFUSED:
+        take_answer(m, message->data.refused.generation, message->data.refused.text);
+        break;
+    case MESSAGE_READY:
+        if (m->state == MEMBER_WORKING) {
+            m->state = MEMBER_READY;
+            give_back(m);
+            find_guardians(m->crew);
+            m->crew->on_ready(m->crew->context, m);
+        }
+        break;
+    case MESSAGE_START:
+    case MESSAGE_TICKETS:
+    case MESSAGE_PREPARE:
+    case MESSAGE_PLACE:
+    case MESSAGE_EXPERIENCE:
+    case MESSAGE_BUILD:
+    case MESSAGE_COMMIT:
+    case MESSAGE_ROLLBACK:
+    case MESSAGE_ADOPT:
+    case MESSAGE_GIVE_BACK:
+    case MESSAGE_PEER:
+    case MESSAGE_DRAIN:
+    case MESSAGE_STOP: break; /* the channel's table lets no child say these */
+    }
+}
+
+static void log_death(const struct member *m, int status)
+{
+    char name[48];
+    struct log_line line;
+
+    child_title(&m->child, name, sizeof name);
+    log_begin(&line, LEVEL_ERROR, "worker.died");
+    log_text(&line, "role", role_name(m->child.role));
+    if (m->child.role == ROLE_WORKER)
+        log_number(&line, "worker", m->child.slot + 1);
+    log_number(&line, "pid", (uint64_t)m->child.exit_watcher.rpid);
+    if (WIFSIGNALED(status)) {
+        log_number(&line, "signal", (uint64_t)WTERMSIG(status));
+        log_text(&line, "reason", strsignal(WTERMSIG(status)));
+    } else {
+        log_number(&line, "status", (uint64_t)WEXITSTATUS(status));
+    }
+    log_end(&line);
+}
+
+static void on_death(struct child *child, int status)
+{
+    struct member *m = (struct member *)child;
+    struct crew *c = m->crew;
+
+    if (!c->is_stopping || status != 0)
+        log_death(m, status);
+    m->state = MEMBER_GONE;
+    if (!c->is_stopping) {
+        retry_later(m);
+        if (m->child.role == ROLE_WORKER)
+            find_guardians(c);
+    }
+    c->on_death(c->context, m, status);
+    m->offered = 0;
+}
+
+static void member_init(struct member *m, struct crew *c, enum role role, uint32_t slot)
+{
+    *m = (struct member){.crew = c,
+                         .child = {.role = role,
+                                   .slot = slot,
+                                   .on_message = on_message,
+                                   .on_death = on_death,
+                                   .log_fd = -1}};
+    ev_timer_init(&m->retry, on_retry, 0.0, 0.0);
+    m->retry.data = m;
+}
+
+bool crew_init(struct crew *c)
+{
+    c->worker = calloc(c->workers, sizeof *c->worker);
+    if (c->worker == NULL)
+        return false;
+    for (uint32_t i = 0; i < c->workers; i++)
+        member_init(&c->worker[i], c, ROLE_WORKER, i);
+    member_init(&c->scout, c, ROLE_SCOUT, 0);
+    member_init(&c->resolver, c, ROLE_RESOLVER, 0);
+    return true;
+}
+
+void crew_clear(struct crew *c)
+{
+    for (uint32_t i = 0; i < MEMBERS(c); i++)
+        ev_timer_stop(c->loop, &member_at(c, i)->retry);
+    free(c->worker);
+    c->worker = NULL;
+}
+
+void crew_start(struct crew *c)
+{
+    for (uint32_t i = 0; i < MEMBERS(c); i++)
+        member_start(member_at(c, i));
+}
+
+bool crew_is_ready(const struct crew *c)
+{
+    for (uint32_t i = 0; i < c->workers; i++)
+        if (c->worker[i].state != MEMBER_READY)
+            return false;
+    return c->scout.state == MEMBER_READY;
+}
+
+bool crew_is_starting(const struct crew *c)
+{
+    for (uint32_t i = 0; i < c->workers; i++)
+        if (c->worker[i].state == MEMBER_STARTING)
+            return true;
+    return c->scout.state == MEMBER_STARTING;
+}
+
+bool crew_is_gone(const struct crew *c)
+{
+    for (uint32_t i = 0; i < c->workers; i++)
+        if (is_running(&c->worker[i]))
+            return false;
+    return !is_running(&c->scout) && !is_running(&c->resolver);
+}
+
+uint32_t crew_offer(struct crew *c)
+{
+    uint32_t voters = 0;
+
+    for (uint32_t i = 0; i < MEMBERS(c); i++) {
+        struct member *m = member_at(c, i);
+
+        if (!is_running(m) || m->child.role == ROLE_RESOLVER)
+            continue;
+        offer(m, c->coming);
+        voters++;
+    }
+    return voters;
+}
+
+/* The scout first: it has carried over what it knows, and workers ask its board at once. */
+void crew_commit(struct crew *c)
+{
+    close_offer(&c->scout, MESSAGE_COMMIT);
+    for (uint32_t i = 0; i < c->workers; i++)
+        close_offer(&c->worker[i], MESSAGE_COMMIT);
+}
+
+void crew_rollback(struct crew *c)
+{
+    for (uint32_t i = 0; i < MEMBERS(c); i++)
+        close_offer(member_at(c, i), MESSAGE_ROLLBACK);
+}
+
+void crew_tell_tickets(struct crew *c)
+{
+    for (uint32_t i = 0; i < c->workers; i++)
+        if (is_running(&c->worker[i]))
+            child_send(&c->worker[i].child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
+}
+
+/* Scout and resolver have nothing to lose. What workers still need of the scout is on its board. */
+static void stop_others(struct crew *c)
+{
+    child_kill(&c->resolver.child); /* it may be in a look-up, where it hears nothing */
+    close_offer(&c->scout, MESSAGE_ROLLBACK);
+    child_send(&c->scout.child, MESSAGE_STOP, NULL, NULL, 0);
+}
+
+void crew_drain(struct crew *c)
+{
+    c->is_stopping = true;
+    for (uint32_t i = 0; i < c->workers; i++) {
+        close_offer(&c->worker[i], MESSAGE_ROLLBACK);
+        child_send(&c->worker[i].child, MESSAGE_DRAIN, NULL, NULL, 0);
+    }
+    stop_others(c);
+}
+
+void crew_stop(struct crew *c)
+{
+    bool is_first = !c->is_stopping;
+
+    c->is_stopping = true;
+    for (uint32_t i = 0; i < c->workers; i++) {
+        close_offer(&c->worker[i], MESSAGE_ROLLBACK);
+        child_send(&c->worker[i].child, MESSAGE_STOP, NULL, NULL, 0);
+    }
+    if (is_first)
+        stop_others(c);
+}
+
+void crew_kill(struct crew *c)
+{
+    for (uint32_t i = 0; i < MEMBERS(c); i++)
+        child_kill(&member_at(c, i)->child);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: ISC */
+/* One configuration as the master holds it. All of it is made before any child hears of it, so that
+ * a fault is found while nothing has changed. */
+#include "proxy/generation.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/board.h"
+#include "proxy/bundle.h"
+#include "proxy/disk.h"
+#include "proxy/tls_context.h"
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+void generation_close_places(struct generation *g, struct places *places)
+{
+    while (g->place_count > 0)
+        place_put(places, g->place[--g->place_count].place);
+    free(g->place);
+    g->place = NULL;
+}
+
+static void close_boards(struct generation *g)
+{
+    close_fd(&g->scout.writer);
+    close_fd(&g->scout.reader);
+    for (uint32_t i = 0; i < g->workers; i++) {
+        close_fd(&g->worker[i].writer);
+        close_fd(&g->worker[i].reader);
+    }
+    free(g->worker);
+    g->worker = NULL;
+    g->workers = 0;
+}
+
+void generation_free(struct generation *g, struct places *places)
+{
+    if (g == NULL)
+        return;
+    if (places != NULL)
+        generation_close_places(g, places);
+    close_boards(g);
+    close_fd(&g->bundle);
+    close_fd(&g->public_bundle);
+    config_free(g->config);
+    free(g);
+}
+
+/* Can the certificates be used? Each service's context is built and thrown away: workers must find
+ * no fault. */
+static void judge_certificates(const struct config *config, const struct config_source *source,
+                               struct diagnosis *d)
+{
+    for (size_t i = 0; i < config->service_count; i++) {
+        const struct service *s = &config->service[i];
+
+        if (s->policy.tls != FRONT_NONE)
+            tls_context_free(tls_context_new(config, s, source, NULL, 0, d));
+    }
+}
+
+static void out_of(struct diagnosis *d, const char *what)
+{
+    diagnosis_error(d, (struct origin){0}, NULL, NULL, NULL, "%s could not be made: %s", what,
+                    strerror(errno));
+}
+
+struct generation *generation_load(const char *path, const char *fqdn, uint32_t number,
+                                   struct diagnosis *d)
+{
+    struct generation *g = malloc(sizeof *g);
+    struct disk_source disk;
+    struct config_source source;
+
+    if (g == NULL) {
+        out_of(d, "a configuration");
+        return NULL;
+    }
+    *g = (struct generation){
+        .number = number, .bundle = -1, .public_bundle = -1, .scout = {.writer = -1, .reader = -1}};
+    disk_source_init(&disk);
+    source = disk_source(&disk);
+    g->config = config_load(path, &source, fqdn, d);
+    if (g->config != NULL)
+        judge_certificates(g->config, &source, d);
+    if (diagnosis_errors(d) == 0) {
+        g->bundle = bundle_build(g->config, &source, fqdn, number, true);
+        g->public_bundle = bundle_build(g->config, &source, fqdn, number, false);
+        if (g->bundle < 0 || g->public_bundle < 0)
+            out_of(d, "a bundle");
+    }
+    disk_source_clear(&disk);
+    if (diagnosis_errors(d) == 0)
+        return g;
+    generation_free(g, NULL);
+    return NULL;
+}
+
+static bool open_boards(struct generation *g, uint32_t workers, struct diagnosis *d)
+{
+    uint32_t services = (uint32_t)g->config->service_count;
+    uint32_t backends = (uint32_t)g->config->backend_total;
+
+    g->worker = calloc(workers, sizeof *g->worker);
+    if (g->worker == NULL || !board_make(services, backends, &g->scout.writer, &g->scout.reader)) {
+        out_of(d, "a board");
+        return false;
+    }
+    for (; g->workers < workers; g->workers++) {
+        struct generation_board *b = &g->worker[g->workers];
+
+        if (!board_make(services, backends, &b->writer, &b->reader)) {
+            out_of(d, "a board");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_places(struct generation *g, struct places *places, struct diagnosis *d)
+{
+    size_t total = 0, errors = diagnosis_errors(d);
+
+    for (size_t i = 0; i < g->config->service_count; i++)
+        total += g->config->service[i].listen_count;
+    g->place = calloc(total + 1, sizeof *g->place);
+    if (g->place == NULL) {
+        out_of(d, "a table");
+        return false;
+    }
+    for (size_t i = 0; i < g->config->service_count; i++) {
+        const struct service *s = &g->config->service[i];
+        char section[128];
+
+        snprintf(section, sizeof section, "service %s", s->name);
+        for (size_t k = 0; k < s->listen_count; k++) {
+            struct place *place = place_get(places, &s->listen[k], section, d);
+
+            if (place != NULL)
+                g->place[g->place_count++] = (struct generation_place){place, (uint32_t)i};
+        }
+    }
+    return diagnosis_errors(d) == errors;
+}
+
+bool generation_open(struct generation *g, struct places *places, struct diagnosis *d)
+{
+    if (open_boards(g, places->workers, d) && open_places(g, places, d))
+        return true;
+    generation_close_places(g, places);
+    close_boards(g);
+    return false;
+}

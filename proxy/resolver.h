@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* Names to addresses, for the scout: a process of its own, since a look-up reads files, talks to
+ * strangers, and may never return. */
+#ifndef STARTTLSD_RESOLVER_H
+#define STARTTLSD_RESOLVER_H
+
+#include "proxy/board.h"
+#include "proxy/channel.h"
+
+#define RESOLVER_NAME_MAX 256
+
+/* Over a SOCK_SEQPACKET pair, one at a time; each is answered, or the line ends. */
+struct resolver_question {
+    uint32_t id;
+    char name[RESOLVER_NAME_MAX];
+};
+
+struct resolver_answer {
+    uint32_t id;
+    uint32_t count;                                   /* 0: it failed */
+    union board_address address[BOARD_ADDRESSES_MAX]; /* ports are 0 */
+    char error[96];
+};
+
+/* The process has given up its rights. Borrows the channel. The exit status. */
+int resolver_run(struct channel *channel, const struct message_start *start);
+
+#endif
