@@ -9,6 +9,8 @@
  */
 #define CONTENT_BLOCK ((size_t)1024)
 
+#define ORDINARY_BLOCK 64
+
 void smtp_content_init(struct smtp_content *c)
 {
     c->at = CONTENT_AFTER_CRLF;
@@ -97,6 +99,36 @@ static size_t plain(const struct smtp_content *c, struct span w)
     return len;
 }
 
+/* Octets at the front that pass as they are, in bulk: CR and LF in pairs only, no NUL, no line that
+ * begins with a dot. One pass without a branch an octet, which compilers turn into vector
+ * instructions; what it does not vouch for, and the last octets of a window, go the way of
+ * smallest(). */
+static size_t ordinary(struct span w)
+{
+    size_t n = 1;
+
+    if (w.len <= ORDINARY_BLOCK || w.data[0] == '\r' || w.data[0] == '\n' || w.data[0] == '\0' ||
+        w.data[0] == '.')
+        return 0;
+    while (w.len - n >= ORDINARY_BLOCK) {
+        const char *p = w.data + n;
+        unsigned char odd = 0;
+
+        for (int i = 0; i < ORDINARY_BLOCK; i++) {
+            unsigned lone = (p[i] == '\n') ^ (p[i - 1] == '\r');
+            unsigned dot = (p[i] == '.') & (p[i - 1] == '\n');
+
+            odd |= (unsigned char)(lone | dot | (p[i] == '\0'));
+        }
+        if (odd != 0)
+            break;
+        n += ORDINARY_BLOCK;
+    }
+    if (n == 1)
+        return 0;
+    return w.data[n - 1] == '\r' ? n - 1 : n; /* its LF is not here */
+}
+
 /* Input that needs one edit often needs many (LF on every line): go on in `space` while there is
  * room. */
 static struct smtp_content_piece gather(struct smtp_content *c, struct span window, char *space,
@@ -132,10 +164,16 @@ struct smtp_content_piece smtp_content_next(struct smtp_content *c, struct span 
 
     while (passed < window.len) {
         struct span rest = span_skip(window, passed);
-        size_t run = plain(c, rest);
+        size_t run = c->at == CONTENT_AFTER_DOT ? 0 : ordinary(rest);
         struct smtp_content before;
         struct smtp_content_piece piece;
 
+        if (run > 0) {
+            c->at = rest.data[run - 1] == '\n' ? CONTENT_AFTER_CRLF : CONTENT_IN_LINE;
+            passed += run;
+            continue;
+        }
+        run = plain(c, rest);
         if (run > 0) {
             c->at = CONTENT_IN_LINE;
             passed += run;

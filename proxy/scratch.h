@@ -15,7 +15,7 @@
 #define RECORD_MAX ((size_t)5 + 16384 + 2048)
 
 /* Octets that one wake-up of one session may read from the wire: its neighbours' patience. */
-#define READ_BUDGET ((size_t)65536)
+#define READ_BUDGET (8 * RECORD_MAX)
 
 /* Writes to one side, collected in a wake-up: references to the window, and small pieces side by
  * side. */
@@ -35,7 +35,7 @@ struct scratch {
     char sealed[READ_BUDGET + RECORD_MAX];      /* off the wire */
     size_t sending;                             /* octets in `records` */
     char records[READ_BUDGET + 2 * RECORD_MAX]; /* for the wire */
-    char failure[160]; /* the reason of the last failure, see stream.h */
+    char failure[160];                          /* the reason of the last failure, see stream.h */
 };
 
 #endif
