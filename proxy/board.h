@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Shared memory with one writer: the scout's board (addresses and health of backends, read by workers)
- * and each worker's (what its sessions met, read by the scout and, later, by the exporter). A board is made
- * for one snapshot. Nothing on it is secret, and a reader trusts nothing it reads. */
+/* Shared memory with one writer: the scout's board (addresses and health of backends, read by
+ * workers) and each worker's (what its sessions met, read by the scout and, later, by the
+ * exporter). A board is made for one snapshot. Nothing on it is secret, and a reader trusts nothing
+ * it reads. */
 #ifndef STARTTLSD_BOARD_H
 #define STARTTLSD_BOARD_H
 
@@ -45,8 +46,8 @@ struct board_load {
 
 struct board; /* one mapping */
 
-/* Master: a sealed memory file for `services` services with `backends` backends in total. The two ends:
- * *writer for the one process that writes it, *reader read-only. False: errno. */
+/* Master: a sealed memory file for `services` services with `backends` backends in total. The two
+ * ends: *writer for the one process that writes it, *reader read-only. False: errno. */
 MUST_CHECK bool board_make(uint32_t services, uint32_t backends, int *writer, int *reader);
 
 /* Map it; `fd` is closed in any case. NULL: not a board of that size, or no memory; logged. */

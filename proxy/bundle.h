@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* INI text, all files it names and resolved values as one sealed memory file: all that a caged child
- * ever learns of the file system. */
+/* INI text, all files it names and resolved values as one sealed memory file: all that a caged
+ * child ever learns of the file system. */
 #ifndef STARTTLSD_BUNDLE_H
 #define STARTTLSD_BUNDLE_H
 
@@ -38,7 +38,8 @@ const char *bundle_main_path(const struct bundle *b);
 const char *bundle_fqdn(const struct bundle *b);
 uint32_t bundle_generation(const struct bundle *b);
 
-/* The octets of the file at `path` (as config names it), or a span with NULL. Borrowed from the bundle. */
+/* The octets of the file at `path` (as config names it), or a span with NULL. Borrowed from the
+ * bundle. */
 struct span bundle_file(const struct bundle *b, const char *path);
 
 #endif

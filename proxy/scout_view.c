@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: ISC */
+/* What the scout thinks of the backends. A backend is down after two failures in a row, whoever met
+ * them, and up after one success; while sessions succeed nobody probes it. */
+#include "proxy/scout_view.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/log.h"
+
+#define FAILURES_UNTIL_DOWN  2
+#define TICK_SECONDS         1.0
+#define GREETING_SECONDS_MAX 10.0
+#define SECOND_LOOK_SECONDS  2.0 /* after a first failure: is it down, or was it a moment? */
+#define CONNECT_SECONDS_MAX  10.0
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void copy_addresses(const struct scout_target *t, union board_address *to)
+{
+    for (uint32_t i = 0; i < t->name->count; i++) {
+        to[i] = t->name->address[i];
+        if (to[i].any.sa_family == AF_INET)
+            to[i].v4.sin_port = htons(t->endpoint->port);
+        else
+            to[i].v6.sin6_port = htons(t->endpoint->port);
+    }
+}
+
+static void publish(const struct scout_target *t)
+{
+    struct board_backend b = {
+        .health = t->health, .is_resolved = t->name->is_answered, .address_count = t->name->count};
+
+    copy_addresses(t, b.address);
+    board_put_backend(t->view->board, t->index, &b);
+}
+
+static void set_health(struct scout_target *t, enum backend_health health, const char *why)
+{
+    if (t->health == health)
+        return;
+    t->health = health;
+    log_event(health == BACKEND_UP ? LEVEL_INFO : LEVEL_ERROR,
+              health == BACKEND_UP ? "backend.up" : "backend.down", "service", t->service->name,
+              "backend", t->endpoint->text, "reason", why, NULL);
+    publish(t);
+}
+
+static void look_again(struct scout_target *t, double seconds)
+{
+    ev_timer_stop(t->view->loop, &t->timer);
+    ev_timer_set(&t->timer, seconds, 0.0);
+    ev_timer_start(t->view->loop, &t->timer);
+}
+
+static void look_at_interval(struct scout_target *t)
+{
+    uint32_t interval = t->view->config->health_interval_ms;
+
+    if (interval != CONFIG_OFF && interval != 0)
+        look_again(t, interval / 1000.0);
+}
+
+static void note_good(struct scout_target *t, uint64_t when_ms)
+{
+    t->streak = 0;
+    if (when_ms > t->last_good_ms)
+        t->last_good_ms = when_ms;
+    set_health(t, BACKEND_UP, NULL);
+}
+
+static void note_failures(struct scout_target *t, uint32_t count, const char *why)
+{
+    t->streak = count > UINT32_MAX - t->streak ? UINT32_MAX : t->streak + count;
+    if (t->streak >= FAILURES_UNTIL_DOWN)
+        set_health(t, BACKEND_DOWN, why);
+}
+
+static void on_probe_done(void *context, bool is_good, const char *why)
+{
+    struct scout_target *t = context;
+
+    t->last_probe_ms = now_ms();
+    if (is_good)
+        note_good(t, t->last_probe_ms);
+    else
+        note_failures(t, 1, why);
+    look_at_interval(t);
+    if (t->streak > 0 && t->streak < FAILURES_UNTIL_DOWN)
+        look_again(t, SECOND_LOOK_SECONDS);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct scout_target *t = watcher->data;
+    union board_address address[BOARD_ADDRESSES_MAX];
+
+    if (!t->name->is_answered)
+        return; /* the answer brings us back */
+    if (t->streak == 0 && t->last_good_ms > t->last_probe_ms) {
+        t->last_probe_ms = now_ms(); /* a session has done our work since */
+        look_at_interval(t);
+        return;
+    }
+    copy_addresses(t, address);
+    scout_probe_start(&t->probe, address, t->name->count);
+}
+
+/* What worker `w` has met since the last time. A success in the future would end all probing: it
+ * counts as now. */
+static void read_experience(struct scout_target *t, uint32_t w, uint64_t now)
+{
+    struct board_experience met;
+    uint32_t fresh;
+
+    board_get_experience(t->view->experience[w], t->index, &met);
+    if (met.last_success_ms > now)
+        met.last_success_ms = now;
+    if (met.last_success_ms > t->success_seen_ms[w]) {
+        t->success_seen_ms[w] = met.last_success_ms;
+        t->failures_seen[w] = 0;
+        note_good(t, met.last_success_ms);
+    }
+    fresh = met.failures > t->failures_seen[w] ? met.failures - t->failures_seen[w] : 0;
+    t->failures_seen[w] = met.failures;
+    if (fresh > 0 && met.last_failure_ms > t->last_good_ms)
+        note_failures(t, fresh, "sessions failed");
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct scout_view *v = watcher->data;
+    uint64_t now = now_ms();
+
+    for (size_t i = 0; i < v->target_count; i++)
+        for (uint32_t w = 0; w < v->workers; w++)
+            if (v->experience[w] != NULL)
+                read_experience(&v->target[i], w, now);
+}
+
+static void tell_settled(struct scout_view *v)
+{
+    if (v->is_settled || !scout_names_are_settled(&v->names))
+        return;
+    v->is_settled = true;
+    v->on_settled(v->context);
+}
+
+static void on_answer(void *context, struct scout_name *name)
+{
+    struct scout_view *v = context;
+
+    for (size_t i = 0; i < v->target_count; i++) {
+        struct scout_target *t = &v->target[i];
+
+        if (t->name != name)
+            continue;
+        publish(t);
+        if (t->health == BACKEND_UNKNOWN && t->streak == 0 && t->last_probe_ms == 0 &&
+            !scout_probe_is_running(&t->probe))
+            look_again(t, 0.0);
+    }
+    tell_settled(v);
+}
+
+/* Knowledge outlives a reload. */
+static void inherit(struct scout_target *t, const struct scout_view *old)
+{
+    for (size_t i = 0; old != NULL && i < old->target_count; i++) {
+        const struct scout_target *o = &old->target[i];
+
+        if (o->endpoint->port != t->endpoint->port ||
+            o->service->protocol != t->service->protocol ||
+            strcmp(o->endpoint->host, t->endpoint->host) != 0)
+            continue;
+        t->health = o->health;
+        t->streak = o->streak;
+        t->last_good_ms = o->last_good_ms;
+        t->last_probe_ms = o->last_probe_ms;
+        return;
+    }
+}
+
+static double at_most(double seconds, uint32_t ms)
+{
+    return ms == CONFIG_OFF || ms / 1000.0 > seconds ? seconds : ms / 1000.0;
+}
+
+static bool target_init(struct scout_target *t, struct scout_view *v, const struct service *s,
+                        const struct endpoint *endpoint)
+{
+    t->view = v;
+    t->index = (size_t)(t - v->target);
+    t->service = s;
+    t->endpoint = endpoint;
+    scout_probe_init(&t->probe, v->loop);
+    ev_timer_init(&t->timer, on_look, 0.0, 0.0);
+    t->timer.data = t;
+    t->probe.connect_seconds = at_most(CONNECT_SECONDS_MAX, s->connect_timeout_ms);
+    t->probe.greeting_seconds = at_most(GREETING_SECONDS_MAX, s->greeting_timeout_ms);
+    t->probe.on_done = on_probe_done;
+    t->probe.context = t;
+    t->name = scout_names_add(&v->names, endpoint->host);
+    t->failures_seen = calloc(v->workers, sizeof *t->failures_seen);
+    t->success_seen_ms = calloc(v->workers, sizeof *t->success_seen_ms);
+    return t->name != NULL && t->failures_seen != NULL && t->success_seen_ms != NULL;
+}
+
+static bool add_targets(struct scout_view *v)
+{
+    v->target = calloc(v->config->backend_total, sizeof *v->target);
+    if (v->target == NULL)
+        return false;
+    for (size_t i = 0; i < v->config->service_count; i++) {
+        const struct service *s = &v->config->service[i];
+
+        for (size_t k = 0; k < s->backend_count; k++)
+            if (!target_init(&v->target[v->target_count++], v, s, &s->backend[k]))
+                return false;
+    }
+    return true;
+}
+
+static struct config *load(struct bundle *b)
+{
+    struct config_source source = bundle_source(b);
+    struct diagnosis *d = diagnosis_new();
+    struct config *config = config_load(bundle_main_path(b), &source, bundle_fqdn(b), d);
+    bool is_error;
+
+    if (config == NULL && diagnosis_count(d) > 0)
+        log_event(LEVEL_ERROR, "config.rejected", "reason", diagnosis_line(d, 0, &is_error), NULL);
+    diagnosis_free(d);
+    return config;
+}
+
+static void close_boards(struct board *own, struct board **experience, uint32_t workers)
+{
+    board_close(own);
+    for (uint32_t w = 0; w < workers; w++)
+        board_close(experience[w]);
+    free(experience);
+}
+
+struct scout_view *scout_view_new(struct ev_loop *loop, struct bundle *b, struct board *board,
+                                  struct board **experience, uint32_t workers,
+                                  const struct scout_view *old, struct scout_line *line)
+{
+    struct scout_view *v = calloc(1, sizeof *v);
+
+    if (v == NULL) {
+        close_boards(board, experience, workers);
+        return NULL;
+    }
+    *v = (struct scout_view){.loop = loop,
+                             .generation = bundle_generation(b),
+                             .board = board,
+                             .experience = experience,
+                             .workers = workers};
+    scout_names_init(&v->names, loop, line);
+    ev_timer_init(&v->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
+    v->tick.data = v;
+    v->config = load(b);
+    if (v->config == NULL || !add_targets(v)) {
+        scout_view_free(v);
+        return NULL;
+    }
+    if (v->config->resolve_interval_ms != CONFIG_OFF)
+        v->names.interval = v->config->resolve_interval_ms / 1000.0;
+    v->names.on_answer = on_answer;
+    v->names.context = v;
+    if (old != NULL)
+        scout_names_inherit(&v->names, &old->names);
+    for (size_t i = 0; i < v->target_count; i++) {
+        inherit(&v->target[i], old);
+        publish(&v->target[i]);
+    }
+    return v;
+}
+
+void scout_view_start(struct scout_view *v, void (*on_settled)(void *context), void *context)
+{
+    v->on_settled = on_settled;
+    v->context = context;
+    for (size_t i = 0; i < v->target_count; i++) {
+        if (v->target[i].last_probe_ms == 0)
+            look_again(&v->target[i], 0.0);
+        else
+            look_at_interval(&v->target[i]);
+    }
+    ev_timer_start(v->loop, &v->tick);
+    scout_names_start(&v->names);
+    tell_settled(v);
+}
+
+void scout_view_free(struct scout_view *v)
+{
+    if (v == NULL)
+        return;
+    for (size_t i = 0; i < v->target_count; i++) {
+        struct scout_target *t = &v->target[i];
+
+        scout_probe_stop(&t->probe);
+        ev_timer_stop(v->loop, &t->timer);
+        free(t->failures_seen);
+        free(t->success_seen_ms);
+    }
+    free(v->target);
+    scout_names_clear(&v->names);
+    ev_timer_stop(v->loop, &v->tick);
+    close_boards(v->board, v->experience, v->workers);
+    config_free(v->config);
+    free(v);
+}
