@@ -162,7 +162,7 @@ static void drop_first(struct channel *c)
     free(w);
 }
 
-static void unwatch(struct channel *c)
+void channel_unwatch(struct channel *c)
 {
     if (c->loop == NULL)
         return;
@@ -175,7 +175,7 @@ void channel_free(struct channel *c)
 {
     if (c == NULL)
         return;
-    unwatch(c);
+    channel_unwatch(c);
     while (c->first != NULL)
         drop_first(c);
     close(c->fd);
@@ -344,7 +344,7 @@ enum channel_result channel_read(struct channel *c, struct message *m)
 
 static void end(struct channel *c, enum channel_result why)
 {
-    unwatch(c);
+    channel_unwatch(c);
     c->on_end(c->context, why);
 }
 

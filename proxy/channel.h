@@ -138,5 +138,7 @@ void channel_release(struct message *m);
 void channel_watch(struct channel *c, struct ev_loop *loop,
                    void (*on_message)(void *context, struct message *m),
                    void (*on_end)(void *context, enum channel_result why), void *context);
+/* Before the loop is destroyed; channel_free does it too. */
+void channel_unwatch(struct channel *c);
 
 #endif

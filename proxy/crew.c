@@ -278,7 +278,8 @@ static void on_death(struct child *child, int status)
     struct member *m = (struct member *)child;
     struct crew *c = m->crew;
 
-    if (!c->is_stopping || status != 0)
+    /* At the end a resolver is killed on purpose. */
+    if (!c->is_stopping || (status != 0 && m->child.role != ROLE_RESOLVER))
         log_death(m, status);
     m->state = MEMBER_GONE;
     if (!c->is_stopping) {

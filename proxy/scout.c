@@ -184,6 +184,7 @@ int scout_run(struct channel *channel, const struct message_start *start)
     scout_line_init(&s.line, s.loop, on_line, &s);
     channel_watch(channel, s.loop, on_message, on_end, &s);
     ev_run(s.loop, 0);
+    channel_unwatch(channel);
     forget_coming(&s);
     scout_view_free(s.current);
     scout_line_set(&s.line, -1);

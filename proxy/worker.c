@@ -257,6 +257,7 @@ int worker_run(struct channel *channel, const struct message_start *start)
         channel_watch(channel, w.loop, on_message, on_alone, &w);
         ev_run(w.loop, 0);
     }
+    channel_unwatch(channel);
     clear(&w);
     ev_loop_destroy(w.loop);
     return w.status;
