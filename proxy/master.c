@@ -283,9 +283,10 @@ static void run(struct master *m)
 
 static void clear(struct master *m)
 {
+    if (m->crew.current != NULL && m->crew.current->config == m->started_with)
+        m->crew.current->config = NULL;
     generation_free(m->crew.current, &m->places);
-    if (m->crew.current == NULL || m->crew.current->config != m->started_with)
-        config_free(m->started_with);
+    config_free(m->started_with);
     if (m->crew.root >= 0)
         close(m->crew.root);
     OPENSSL_cleanse(&m->crew.tickets, sizeof m->crew.tickets);
