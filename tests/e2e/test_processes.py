@@ -69,7 +69,8 @@ def test_children_open_no_file_in_their_life(gateway, backend, needs, directory)
         client.quit()
     tracer.send_signal(signal.SIGINT)
     tracer.wait(10)
-    calls = [line for line in trace.read_text().splitlines() if "(" in line]
+    # AT_EMPTY_PATH: the descriptor itself is asked, no path.
+    calls = [line for line in trace.read_text().splitlines() if "(" in line and "AT_EMPTY_PATH" not in line]
     assert not calls, calls
 
 
@@ -77,25 +78,27 @@ def test_children_open_no_file_in_their_life(gateway, backend, needs, directory)
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has threads of its own")
 def test_an_idle_session_shows_no_activity(gateway, backend, needs, directory):
     needs("strace")
-    server = gateway(backend(), process={"workers": 1, "health_interval": "1h", "resolve_interval": "1h"})
+    # The lazy timer fires once when the connection's limit is over, to find that there is time; that is not idle yet.
+    server = gateway(backend(), process={"workers": 1}, connect_timeout="500ms")
     with Client(server.port) as early, Client(server.port) as client:
         assert early.greeting
         client.starttls()
         client.expect("EHLO client.test", 250)
         time.sleep(1)
-        words = [word for pid in server.children() for word in ("-p", str(pid))]
+        # The scout looks at its boards now and then; nobody else has anything to do.
+        pids = [server.pid, *(pid for pid, role in server.children().items() if role != "scout")]
         trace = directory / "trace"
+        words = [word for pid in pids for word in ("-p", str(pid))]
         tracer = subprocess.Popen(["strace", "-f", "-o", trace, *words], stderr=subprocess.PIPE)
-        for _ in server.children():
+        for _ in pids:
             assert b"attached" in tracer.stderr.readline()
         time.sleep(5)
         tracer.send_signal(signal.SIGINT)
         tracer.wait(10)
         # The call that each of them is in when the tracer comes, and still when it goes.
-        calls = [line for line in trace.read_text().splitlines()
-                 if not re.search(r"(<unfinished \.\.\.>|<detached \.\.\.>|--- SIG\w+)", line)]
-        waits = [line for line in trace.read_text().splitlines() if "detached" in line]
-        assert not calls and len(waits) == len(server.children()), trace.read_text()
+        lines = trace.read_text().splitlines()
+        assert not [line for line in lines if not re.search(r"<(unfinished|detached) \.\.\.>$", line)], lines
+        assert len([line for line in lines if "<detached" in line]) == len(pids), lines
         client.expect("NOOP", 250)
 
 
