@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/* Dialogues as tables: who says what, and what both sides must have received by the end of the
+ * turn. */
+#include "tests/unit/play.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/player.h"
+
+static void show(const char *what, const char *data, size_t len)
+{
+    fprintf(stderr, "  %-14s \"", what);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)data[i];
+
+        if (c >= ' ' && c < 127)
+            fputc(c, stderr);
+        else
+            fprintf(stderr, c == '\r' ? "\\r" : c == '\n' ? "\\n" : "\\x%02x", c);
+    }
+    fprintf(stderr, "\"\n");
+}
+
+static bool equals(const struct octets *got, struct span want)
+{
+    return got->len == want.len && (want.len == 0 || memcmp(got->data, want.data, want.len) == 0);
+}
+
+static void check(const struct player *p, const struct turn *t, size_t index, size_t cut)
+{
+    bool is_right = equals(&p->received[SIDE_CLIENT], t->to[SIDE_CLIENT]) &&
+                    equals(&p->received[SIDE_BACKEND], t->to[SIDE_BACKEND]) &&
+                    p->outcome == t->outcome && p->end == t->end && p->notes == t->notes;
+
+    if (is_right)
+        return;
+    fprintf(stderr, "turn %zu, cut %zu:\n", index, cut);
+    show("input", t->input.data, t->input.len);
+    for (int side = 0; side < 2; side++) {
+        show(side == SIDE_CLIENT ? "client wants" : "backend wants", t->to[side].data,
+             t->to[side].len);
+        show("and gets", p->received[side].data, p->received[side].len);
+    }
+    fprintf(stderr, "  outcome %d, wanted %d; end %d, wanted %d; notes %x, wanted %x\n", p->outcome,
+            t->outcome, p->end, t->end, p->notes, t->notes);
+    fail_msg("turn %zu came out wrong", index);
+}
+
+static void forget(struct player *p)
+{
+    octets_clear(&p->received[SIDE_CLIENT]);
+    octets_clear(&p->received[SIDE_BACKEND]);
+    p->notes = 0;
+    if (!player_is_over(p))
+        p->outcome = VERDICT_MORE;
+}
+
+static void begin(struct player *p, const struct protocol *protocol, const struct policy *policy,
+                  enum play_from from)
+{
+    player_init(p, protocol, policy, false);
+    if (from == PLAY_FROM_GREETING) {
+        player_event(p, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    } else {
+        player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        assert_int_equal(p->outcome, VERDICT_CONNECT);
+    }
+    if (from == PLAY_FROM_GATE) {
+        player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        player_feed(p, SIDE_BACKEND, "220 x\r\n", 7);
+        assert_int_equal(p->notes, 1u << NOTE_NONE | 1u << NOTE_GREETED);
+    }
+    forget(p);
+}
+
+static void play_cut(const struct protocol *protocol, const struct policy *policy,
+                     enum play_from from, const struct turn *turn, size_t count, size_t cut)
+{
+    struct player p;
+
+    begin(&p, protocol, policy, from);
+    for (size_t i = 0; i < count; i++) {
+        const struct turn *t = &turn[i];
+        size_t piece = cut == 0 || t->is_at_once ? t->input.len : cut;
+
+        if (t->kind != EVENT_BYTES)
+            player_event(&p, t->kind, t->side, t->reason);
+        for (size_t at = 0; at < t->input.len; at += piece)
+            player_feed(&p, t->side, t->input.data + at,
+                        piece < t->input.len - at ? piece : t->input.len - at);
+        p.notes &= ~(1u << NOTE_NONE);
+        check(&p, t, i, cut);
+        forget(&p);
+    }
+    player_clear(&p);
+}
+
+void play_turns(const struct protocol *protocol, const struct policy *policy, enum play_from from,
+                const struct turn *turn, size_t count)
+{
+    for (size_t cut = 0; cut <= 3; cut++)
+        play_cut(protocol, policy, from, turn, count, cut);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/* Dialogues as tables: who says what, and what both sides must have received by the end of the
+ * turn. */
+#ifndef STARTTLSD_TEST_PLAY_H
+#define STARTTLSD_TEST_PLAY_H
+
+#include "protocols/protocol.h"
+
+/* A turn, made of these in designated initialisers:  {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")}
+ */
+struct turn {
+    enum event_kind kind;
+    enum side side;
+    struct span input;
+    enum end reason;
+    struct span to[2]; /* by side: all that it gets, and no octet more */
+    enum verdict_kind outcome;
+    enum end end;
+    unsigned notes;
+    bool is_at_once; /* the point is what shares a window: never cut */
+};
+
+#define CLIENT(text)     .kind = EVENT_BYTES, .side = SIDE_CLIENT, .input = SPAN(text)
+#define BACKEND(text)    .kind = EVENT_BYTES, .side = SIDE_BACKEND, .input = SPAN(text)
+#define EVENT(what, who) .kind = EVENT_##what, .side = SIDE_##who
+#define TO_CLIENT(text)  .to[SIDE_CLIENT] = SPAN(text)
+#define TO_BACKEND(text) .to[SIDE_BACKEND] = SPAN(text)
+#define CLOSES(why)      .outcome = VERDICT_CLOSE, .end = END_##why
+#define RESETS(why)      .outcome = VERDICT_RESET, .end = END_##why
+#define CONNECTS         .outcome = VERDICT_CONNECT
+#define STARTS_TLS       .outcome = VERDICT_START_TLS
+#define NOTES(which)     .notes = 1u << NOTE_##which
+#define AT_ONCE          .is_at_once = true
+
+enum play_from {
+    PLAY_FROM_GREETING, /* ours is said; SMTP: the preamble */
+    PLAY_FROM_SECURED,  /* TLS is up, and a backend is to be connected */
+    PLAY_FROM_GATE,     /* the backend has greeted with `220 x` */
+};
+
+/* Play the dialogue whole, byte by byte, and in twos and threes; each must come out as the table
+ * says. */
+void play_turns(const struct protocol *protocol, const struct policy *policy, enum play_from from,
+                const struct turn *turn, size_t count);
+
+#define PLAY(policy, from, dialogue)                                                               \
+    play_turns(&smtp_protocol, policy, from, dialogue, sizeof(dialogue) / sizeof((dialogue)[0]))
+
+#endif
