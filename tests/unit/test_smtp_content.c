@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: ISC */
+/* Smuggling stops here: every run of CR, LF, NUL, dot and letter of up to six octets as content, in
+ * every cut, against a small reference; and what comes out as the most lenient receivers read it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "protocols/smtp_content.h"
+#include "tests/unit/player.h"
+
+#define SPACE ((size_t)64)
+
+struct outcome {
+    char octets[4096];
+    size_t len;
+    bool has_ended;
+    size_t used; /* of the input, the end included */
+};
+
+static void put(struct outcome *o, const char *data, size_t len)
+{
+    assert_true(len <= sizeof(o->octets) - o->len);
+    if (len > 0)
+        memcpy(o->octets + o->len, data, len);
+    o->len += len;
+}
+
+/* The rule, with the whole input in hand: first the end in the raw octets, then line by line. */
+static struct outcome reference(const char *in, size_t len)
+{
+    struct outcome o = {.used = len};
+
+    for (size_t i = 0; !o.has_ended && i + 3 <= len; i++)
+        if (memcmp(in + i, ".\r\n", 3) == 0 &&
+            (i == 0 || (i >= 2 && memcmp(in + i - 2, "\r\n", 2) == 0))) {
+            o.has_ended = true;
+            o.used = i + 3;
+        }
+    for (size_t i = 0, end = o.has_ended ? o.used - 3 : len; i < end;) {
+        char line[64];
+        size_t n = 0;
+
+        for (; i < end && in[i] != '\r' && in[i] != '\n'; i++)
+            if (in[i] != '\0')
+                line[n++] = in[i];
+        put(&o, line, n);
+        if (i == end)
+            break;
+        if (n == 1 && line[0] == '.')
+            put(&o, ".", 1);
+        put(&o, "\r\n", 2);
+        i += in[i] == '\r' && i + 1 < end && in[i + 1] == '\n' ? 2 : 1;
+    }
+    if (o.has_ended)
+        put(&o, ".\r\n", 3);
+    return o;
+}
+
+/* The filter, with a first window of `cut` octets. */
+static struct outcome filter(const char *in, size_t len, size_t cut, size_t piece)
+{
+    struct smtp_content c;
+    struct outcome o = {0};
+    char space[SPACE];
+
+    smtp_content_init(&c);
+    for (size_t given = cut; !o.has_ended; given = piece < len - given ? given + piece : len) {
+        for (bool again = true; again && !o.has_ended;) {
+            struct octets window = {0};
+            struct smtp_content_piece p;
+
+            octets_set(&window, in + o.used, given - o.used);
+            p = smtp_content_next(&c, (struct span){window.data, window.len}, space, SPACE);
+            assert_true(p.take <= window.len);
+            if (p.kind == CONTENT_EDIT)
+                put(&o, p.text.data, p.text.len);
+            else if (p.kind != CONTENT_MORE)
+                put(&o, window.data, p.take);
+            again = p.kind != CONTENT_MORE;
+            assert_true(again || window.len - p.take <= 3);
+            assert_true(!again || p.take > 0 || p.text.len > 0);
+            o.used += p.take;
+            o.has_ended = p.kind == CONTENT_END;
+            octets_clear(&window);
+        }
+        if (given == len)
+            break;
+    }
+    return o;
+}
+
+/* Would a receiver that takes any of CR, LF, CRLF around a dot for the end stop before our end
+ * does? */
+static bool ends_early(const struct outcome *o)
+{
+    size_t end = o->has_ended ? o->len - 3 : o->len;
+    bool begins_line = true;
+
+    for (size_t i = 0; i < end; i++) {
+        bool is_break = o->octets[i] == '\r' || o->octets[i] == '\n';
+
+        if (o->octets[i] == '\0')
+            return true;
+        if (o->octets[i] == '\r' && (i + 1 >= o->len || o->octets[i + 1] != '\n'))
+            return true; /* a lone CR came out */
+        if (o->octets[i] == '\n' && (i == 0 || o->octets[i - 1] != '\r'))
+            return true;
+        if (begins_line && o->octets[i] == '.' && i + 1 < o->len &&
+            (o->octets[i + 1] == '\r' || o->octets[i + 1] == '\n'))
+            return true;
+        begins_line = is_break;
+    }
+    return false;
+}
+
+static void compare(const char *in, size_t len, size_t cut, size_t piece)
+{
+    struct outcome got = filter(in, len, cut, piece);
+    struct outcome want = reference(in, len);
+
+    assert_false(ends_early(&got));
+    assert_int_equal(got.has_ended, want.has_ended);
+    if (got.has_ended) {
+        assert_int_equal(got.used, want.used);
+        assert_int_equal(got.len, want.len);
+    }
+    /* Without an end the last octets may still wait for what decides them. */
+    assert_true(got.len <= want.len && want.len - got.len <= 4);
+    assert_memory_equal(got.octets, want.octets, (uint32_t)got.len);
+}
+
+static void every_short_content(void **state)
+{
+    static const char alphabet[] = {'\r', '\n', '.', '\0', 'x'};
+
+    for (size_t len = 1, count = 5; len <= 6; len++, count *= 5)
+        for (size_t n = 0; n < count; n++) {
+            char in[8 + 16];
+            size_t rest = n;
+
+            for (size_t i = 0; i < len; i++, rest /= 5)
+                in[i] = alphabet[rest % 5];
+            for (size_t cut = 1; cut <= len; cut++)
+                compare(in, len, cut, len);
+            compare(in, len, 1, 1);
+        }
+}
+
+/* Each break around a dot, in the middle of a message, with a second envelope behind it. */
+static void every_break_around_a_dot(void **state)
+{
+    static const struct span breaks[] = {
+        SPAN("\r\n"),   SPAN("\n"),     SPAN("\r"),     SPAN("\n\r"),     SPAN("\r\r\n"),
+        SPAN("\0\r\n"), SPAN("\r\0\n"), SPAN("\r\n\0"), SPAN("\n\0"),     SPAN("\r\0"),
+        SPAN("\n\n"),   SPAN("\r\r"),   SPAN("\0"),     SPAN("\0\n\0\n"), SPAN("\r\n\r\n"),
+    };
+    const size_t count = sizeof(breaks) / sizeof(breaks[0]);
+
+    for (size_t a = 0; a < count; a++)
+        for (size_t b = 0; b < count; b++) {
+            struct octets in = {0};
+
+            octets_add(&in, "body", 4);
+            octets_add(&in, breaks[a].data, breaks[a].len);
+            octets_add(&in, ".", 1);
+            octets_add(&in, breaks[b].data, breaks[b].len);
+            octets_add(&in, "MAIL FROM:<eve>\r\n.\r\n", 20);
+            for (size_t cut = 1; cut <= in.len; cut++)
+                compare(in.data, in.len, cut, in.len);
+            compare(in.data, in.len, 1, 1);
+            compare(in.data, in.len, 2, 2);
+            octets_clear(&in);
+        }
+}
+
+/* Time is linear in what is taken: hostile megabytes cost few steps, and short ones. */
+static void hostile_content_is_cheap(void **state)
+{
+    static const struct span pattern[] = {SPAN("\n"),    SPAN("\0"),   SPAN("\r"),  SPAN(".\n"),
+                                          SPAN(".\0"),   SPAN("\0x"),  SPAN("x\n"), SPAN("\r\n.\n"),
+                                          SPAN("\n.\0"), SPAN("x\r\n")};
+
+    for (size_t i = 0; i < sizeof(pattern) / sizeof(pattern[0]); i++) {
+        struct octets in = {malloc(1 << 20), 1 << 20};
+        struct smtp_content c;
+        size_t steps = 0, used = 0;
+        char space[384];
+
+        assert_non_null(in.data);
+        for (size_t n = 0; n < in.len; n++)
+            in.data[n] = pattern[i].data[n % pattern[i].len];
+        smtp_content_init(&c);
+        for (;; steps++) {
+            struct smtp_content_piece p = smtp_content_next(
+                &c, (struct span){in.data + used, in.len - used}, space, sizeof(space));
+
+            used += p.take;
+            if (p.kind == CONTENT_MORE)
+                break;
+        }
+        assert_true(in.len - used <= 3);
+        assert_true(steps < (1 << 20) / 90);
+        octets_clear(&in);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_short_content),
+        cmocka_unit_test(every_break_around_a_dot),
+        cmocka_unit_test(hostile_content_is_cheap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
