@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proxy/channel.h"
@@ -77,6 +78,7 @@ static int live(enum role role)
         log_event(LEVEL_ERROR, "server.failed", "step", "start OpenSSL", NULL);
         goto out;
     }
+    tzset(); /* gmtime_r asks for /etc/localtime, once, though it has no use for it */
     if (privsep_enter(role, &start.privileges))
         status = roles[role].run(channel, &start);
 out:
