@@ -17,11 +17,6 @@ sources=$(find protocols config proxy tests -name '*.[ch]' | sort)
 # shellcheck disable=SC2086
 clang-format --dry-run -Werror $sources || complain 'format: run make format'
 
-for file in $sources Makefile; do
-    awk -v file="$file" 'length > 200 { printf "lint: %s:%d: %d columns\n", file, NR, length; bad = 1 }
-        END { exit bad }' "$file" >&2 || failed=1
-done
-
 for file in $sources; do
     head -n 1 "$file" | grep -qx '/\* SPDX-License-Identifier: ISC \*/' || complain "$file: no SPDX line"
 done

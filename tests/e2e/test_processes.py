@@ -79,12 +79,12 @@ def test_children_open_no_file_in_their_life(gateway, backend, needs, directory)
 def test_an_idle_session_shows_no_activity(gateway, backend, needs, directory):
     needs("strace")
     # The lazy timer fires once when the connection's limit is over, to find that there is time; that is not idle yet.
-    server = gateway(backend(), process={"workers": 1}, connect_timeout="500ms")
+    server = gateway(backend(), process={"workers": 1}, connect_timeout="1s")
     with Client(server.port) as early, Client(server.port) as client:
         assert early.greeting
         client.starttls()
         client.expect("EHLO client.test", 250)
-        time.sleep(1)
+        time.sleep(1.5)
         # The scout looks at its boards now and then; nobody else has anything to do.
         pids = [server.pid, *(pid for pid, role in server.children().items() if role != "scout")]
         trace = directory / "trace"
