@@ -3,6 +3,7 @@
  * every reload alike. */
 #include "proxy/crew.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,6 +283,8 @@ static void on_death(struct child *child, int status)
     if (!c->is_stopping || (status != 0 && m->child.role != ROLE_RESOLVER))
         log_death(m, status);
     m->state = MEMBER_GONE;
+    if (m->child.role == ROLE_RESOLVER && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        m->deaths = 0; /* a stuck name, no fault: its own time limit is slow enough */
     if (!c->is_stopping) {
         retry_later(m);
         if (m->child.role == ROLE_WORKER)

@@ -28,12 +28,14 @@ enum { EXIT_GOOD = 0, EXIT_NO = 1, EXIT_COULD_NOT = 3 };
 /* Children that have been stopped have so long to end. */
 #define STOP_SECONDS 5.0
 
-static uint32_t choose_max_sessions(const struct config *config, uint32_t workers)
+/* Of one worker. It holds the listening sockets of all, twice as many while a reload replaces them.
+ */
+static uint32_t choose_max_sessions(const struct generation *g, uint32_t workers)
 {
+    const struct config *config = g->config;
+    uint64_t reserved = WORKER_DESCRIPTORS + 2 * (uint64_t)workers * g->place_count;
     uint64_t descriptors = machine_descriptors();
-    uint64_t most = descriptors > WORKER_DESCRIPTORS + SESSION_DESCRIPTORS
-                        ? (descriptors - WORKER_DESCRIPTORS) / SESSION_DESCRIPTORS
-                        : 1;
+    uint64_t most = descriptors > reserved ? (descriptors - reserved) / SESSION_DESCRIPTORS : 1;
     uint64_t wanted;
 
     if (config->max_sessions != 0 && config->max_sessions != CONFIG_OFF)
@@ -230,11 +232,12 @@ static int prepare(struct master *m, struct diagnosis *d)
     }
     if (!open_log(m->started_with))
         return EXIT_COULD_NOT;
+    (void)machine_descriptors(); /* listening sockets need some as well */
     c->workers = m->started_with->workers == 0 ? machine_cpus() : m->started_with->workers;
-    c->max_sessions = choose_max_sessions(m->started_with, c->workers);
     m->places.workers = c->workers;
     if (!generation_open(c->current, &m->places, d))
         return EXIT_COULD_NOT;
+    c->max_sessions = choose_max_sessions(c->current, c->workers);
     if (!rotate_tickets(m) || !crew_init(c)) {
         fprintf(stderr, "starttlsd: no random octets, or no memory\n");
         return EXIT_COULD_NOT;
