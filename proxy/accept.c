@@ -40,7 +40,9 @@ static void stop_watching(struct acceptor *a)
 /* Nothing but time brings descriptors or memory back; until then the queue is the kernel's. */
 static void pause_accepting(struct acceptor *a, const struct accept_place *p)
 {
-    log_errno(LEVEL_ERROR, "session.refused", "service", p->service->config->name, NULL);
+    if (!a->is_short)
+        log_errno(LEVEL_ERROR, "session.refused", "service", p->service->config->name, NULL);
+    a->is_short = true;
     stop_watching(a);
     ev_timer_set(&a->pause, PAUSE_SECONDS, 0.0);
     ev_timer_start(a->loop, &a->pause);
@@ -55,6 +57,7 @@ static bool accept_some(struct acceptor *a, struct accept_place *p, int fd, int 
         int client = accept4(fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (client >= 0) {
+            a->is_short = false;
             session_open(a->engine, p->snapshot, p->service, client, &peer);
             continue;
         }

@@ -29,7 +29,8 @@ struct acceptor {
     uint32_t slot, workers;
     bool *is_watched; /* by slot: our own, and those that were adopted */
     struct accept_place *first;
-    ev_timer pause; /* out of descriptors */
+    ev_timer pause; /* out of descriptors or memory */
+    bool is_short;  /* told once, until a connection is accepted again */
 };
 
 /* False: no memory. */
