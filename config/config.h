@@ -63,7 +63,6 @@ struct service {
     size_t backend_count;
     enum identity identity;
 
-    uint32_t max_sessions; /* this service, all workers; CONFIG_OFF: no limit of its own */
     uint32_t preamble_timeout_ms, handshake_timeout_ms;
     uint32_t connect_timeout_ms, greeting_timeout_ms;
     uint32_t backend_timeout_ms, idle_timeout_ms;

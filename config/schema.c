@@ -140,8 +140,8 @@ static const struct key keys[] = {
      .help = "The control socket. This version has none yet."},
     {GLOBAL(max_sessions), .name = "max_sessions", .type = TYPE_COUNT, .preset = "auto", .min = 1,
      .max = 10000000, .word = "auto", .word_value = 0,
-     .help = "Sessions at the same time, all services together. `auto`: what open files and memory "
-             "allow. A change needs a restart."},
+     .help = "Sessions at the same time, all services together; each worker has an equal share. "
+             "`auto`: what open files and memory allow. A change needs a restart."},
     {GLOBAL(drain_timeout_ms), .name = "drain_timeout", DURATION(0, 7 * DAY), .preset = "25s",
      .word = "off", .word_value = CONFIG_OFF,
      .help = "How long sessions may go on after SIGTERM. `off`: until they end by themselves."},
@@ -208,9 +208,6 @@ static const struct key keys[] = {
      .help =
          "SMTP: what happens to a lone CR or LF in a message. `normalize`: it becomes CRLF, and no "
          "backend can take it for the message's end."},
-    {SERVICE(max_sessions), .name = "max_sessions", .type = TYPE_COUNT, .preset = "off", .min = 1,
-     .max = 10000000, .word = "off", .word_value = CONFIG_OFF,
-     .help = "Sessions of this service at the same time. `off`: no limit of its own."},
     {SERVICE(policy.max_errors), .name = "max_errors", .type = TYPE_COUNT, .preset = "10", .min = 1,
      .max = 1000000, .word = "off", .word_value = 0,
      .help = "Error replies of starttlsd's own until a session is ended."},
@@ -261,6 +258,7 @@ static const char *const later_service[] = {
     "backend_min_tls",
     "backend_ciphers",
     "backend_source",
+    "max_sessions",
     "max_sessions_per_client",
     "session_rate_per_client",
     "limit_exempt",

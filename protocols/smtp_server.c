@@ -126,8 +126,8 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return smtp_end(s, without_tls(s, END_TIMEOUT),
                         (struct span)SPAN("421 4.4.2 Timeout, closing connection\r\n"), window.len);
     case EVENT_BUSY:
-        return smtp_end(s, END_LIMIT, (struct span)SPAN("421 4.3.2 Too busy, try again later\r\n"),
-                        window.len);
+        return smtp_end(s, event->reason,
+                        (struct span)SPAN("421 4.3.2 Too busy, try again later\r\n"), window.len);
     case EVENT_DRAIN:
         s->is_draining = true;
         if (s->phase == SMTP_GATE && !smtp_is_at_rest(s))

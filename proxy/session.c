@@ -14,11 +14,6 @@
 /* A side that owes us more than this reading gets nothing new to owe. */
 #define OWED_MAX ((size_t)16384)
 
-static struct stream *stream_of(struct session *s, enum side side)
-{
-    return side == SIDE_CLIENT ? &s->client : &s->backend;
-}
-
 void session_set_phase(struct session *s, enum phase phase)
 {
     s->phase = phase;
@@ -54,7 +49,7 @@ static bool is_read(const struct session *s, enum side side)
 /* There is something to show that no poll will announce. */
 static bool has_unshown(struct session *s, enum side side)
 {
-    struct stream *stream = stream_of(s, side);
+    struct stream *stream = session_stream(s, side);
 
     return s->is_again[side] || (stream_has_sealed(stream) && s->is_ready[side]) ||
            (stream->is_eof && !s->has_ended[side]);
@@ -139,7 +134,7 @@ static void note_waiting(struct session *s)
 
 static void lose(struct session *s, enum side side)
 {
-    const char *why = stream_of(s, side)->failure;
+    const char *why = session_stream(s, side)->failure;
 
     if (side == SIDE_CLIENT) {
         if (s->client.is_tls_failed)
@@ -194,7 +189,7 @@ static void tell_eof(struct session *s, enum side side)
  */
 static bool feed(struct session *s, enum side side)
 {
-    struct stream *stream = stream_of(s, side);
+    struct stream *stream = session_stream(s, side);
     size_t known = stream->window.len;
     uint32_t tries = s->try.tries;
     enum stream_result result;

@@ -86,8 +86,12 @@ void session_open(struct engine *e, struct snapshot *snapshot,
 void session_drain_all(struct engine *e);
 void session_stop_all(struct engine *e);
 
-/* ---- between session.c, session_verdict.c, session_connect.c and session_end.c
- * ------------------- */
+/* ---- between the files named session_*.c ---- */
+
+static inline struct stream *session_stream(struct session *s, enum side side)
+{
+    return side == SIDE_CLIENT ? &s->client : &s->backend;
+}
 
 /* Tell the module of an event other than EVENT_BYTES, and carry out its verdict. */
 void session_tell(struct session *s, enum event_kind kind, enum side side, enum end reason);

@@ -5,14 +5,9 @@
 #include "proxy/session.h"
 #include "proxy/session_log.h"
 
-static struct stream *stream_of(struct session *s, enum side side)
-{
-    return side == SIDE_CLIENT ? &s->client : &s->backend;
-}
-
 static void put(struct session *s, enum side to, struct span octets, bool is_stable)
 {
-    struct stream *stream = stream_of(s, to);
+    struct stream *stream = session_stream(s, to);
 
     if (octets.len > 0 && stream->fd >= 0)
         stream_put(stream, octets, is_stable);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A configuration as a worker runs it: typed values, TLS contexts, boards. Immutable and counted: sessions
- * keep the one that they began with. */
+/* A configuration as a worker runs it: typed values, TLS contexts, boards. Immutable and counted:
+ * sessions keep the one that they began with. */
 #ifndef STARTTLSD_SNAPSHOT_H
 #define STARTTLSD_SNAPSHOT_H
 

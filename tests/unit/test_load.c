@@ -547,7 +547,6 @@ static void what_is_not_written_has_its_default(void **state)
     assert_int_equal(s->policy.hide_capabilities.count, 0);
     assert_int_equal(s->tls_profile, TLS_PROFILE_INTERMEDIATE);
     assert_int_equal(s->min_tls, TLS_VERSION_PROFILE);
-    assert_int_equal(s->max_sessions, CONFIG_OFF);
     assert_int_equal(s->preamble_timeout_ms, 60000);
     assert_int_equal(s->backend_timeout_ms, 15 * 60000);
     assert_int_equal(s->idle_timeout_ms, 5 * 60000);
@@ -631,7 +630,7 @@ static void a_dump_loads_again_to_the_same(void **state)
         GOOD,
         SPAN(SERVICE "min_tls = TLSv1\nmax_tls = TLSv1.3\ngreeting = hello = you\nhostname = x\n"
                      "hide_capabilities = A B\nmax_errors = off\nidle_timeout = off\n"
-                     "handshake_timeout = 1500ms\nmax_sessions = 7\ntls_profile = old\n"
+                     "handshake_timeout = 1500ms\ntls_profile = old\n"
                      "certificate = c.pem k.pem p\ncertificate = c.pem c.pem p\nbackend = b:1 c:2\n"
                      "[starttlsd]\nworkers = 3\nuser = u\ngroup = g\nchroot = /var/empty\n"
                      "hostname = y\nlog = syslog:local3\nlog_format = json\nlog_level = debug\n"

@@ -506,7 +506,7 @@ static void greeting_and_busy(void **state)
         struct player p;
 
         player_init(&p, &smtp_protocol, row[i].policy, false);
-        player_event(&p, row[i].kind, SIDE_CLIENT, END_NONE);
+        player_event(&p, row[i].kind, SIDE_CLIENT, END_LIMIT);
         assert_int_equal(p.received[SIDE_CLIENT].len, strlen(row[i].text));
         assert_memory_equal(p.received[SIDE_CLIENT].data, row[i].text, strlen(row[i].text));
         assert_int_equal(p.end, row[i].kind == EVENT_BUSY ? END_LIMIT : END_NONE);

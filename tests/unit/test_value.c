@@ -146,7 +146,7 @@ static void a_slip_finds_its_neighbour(void **state)
         {"certficate", "certificate"},
         {"LISTEN", "listen"},
         {"idle_timout", "idle_timeout"},
-        {"max_session", "max_sessions"},
+        {"max_error", "max_errors"},
         {"relays", "relay"},
         {"x", NULL},
         {"", NULL},
