@@ -20,7 +20,7 @@ void session_set_phase(struct session *s, enum phase phase)
     s->phase_since = deadline_now();
 }
 
-/* ---- what to wait for ------------------------------------------------------------------------ */
+/* ---- what to wait for ---- */
 
 /* Replies flow while commands are stuck, or both sides would wait for each other; commands wait for
  * both. */
@@ -130,7 +130,7 @@ static void note_waiting(struct session *s)
         s->owed_since = deadline_now();
 }
 
-/* ---- octets ---------------------------------------------------------------------------------- */
+/* ---- octets ---- */
 
 static void lose(struct session *s, enum side side)
 {
@@ -252,7 +252,7 @@ static void shake(struct session *s)
     rearm(s);
 }
 
-/* ---- callbacks ------------------------------------------------------------------------------- */
+/* ---- callbacks ---- */
 
 static void on_task(struct task *task)
 {
@@ -338,7 +338,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
     run(s);
 }
 
-/* ---- from the outside ------------------------------------------------------------------------ */
+/* ---- from the outside ---- */
 
 size_t session_size(void)
 {

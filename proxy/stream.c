@@ -48,7 +48,7 @@ static bool keep_out(struct stream *s, struct span octets)
     return buffer_append(&s->out, s->scratch->blocks, octets) || fail(s, "buffer pool is empty");
 }
 
-/* ---- the socket ----------------------------------------------------------------------------- */
+/* ---- the socket ---- */
 
 static ssize_t send_pieces(struct stream *s, struct iovec *piece, unsigned count)
 {
@@ -118,7 +118,7 @@ static size_t receive(struct stream *s, char *to, size_t room)
     return 0;
 }
 
-/* ---- reading -------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static void load_sealed(struct stream *s)
 {
@@ -252,7 +252,7 @@ bool stream_keep(struct stream *s, struct span rest)
     return buffer_append(&s->window, s->scratch->blocks, rest) || fail(s, "buffer pool is empty");
 }
 
-/* ---- writing -------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static bool flush_clear(struct stream *s, struct gather *g)
 {
@@ -361,7 +361,7 @@ void stream_put(struct stream *s, struct span octets, bool is_stable)
     }
 }
 
-/* ---- TLS ------------------------------------------------------------------------------------ */
+/* ---- TLS ---- */
 
 bool stream_start_tls(struct stream *s, SSL_CTX *ctx)
 {
@@ -419,7 +419,7 @@ enum handshake stream_handshake(struct stream *s, bool is_ready)
     return result;
 }
 
-/* ---- from first to last --------------------------------------------------------------------- */
+/* ---- from first to last ---- */
 
 void stream_open(struct stream *s, struct scratch *scratch, enum side side, int fd)
 {
