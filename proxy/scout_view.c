@@ -62,12 +62,23 @@ static void look_again(struct scout_target *t, double seconds)
     ev_timer_start(t->view->loop, &t->timer);
 }
 
-static void look_at_interval(struct scout_target *t)
+/* When it is time, counted from the last look, which may have been an older generation's. */
+static void look_in_time(struct scout_target *t)
 {
     uint32_t interval = t->view->config->health_interval_ms;
+    bool is_in_doubt = t->streak > 0 && t->streak < FAILURES_UNTIL_DOWN;
+    double seconds = interval / 1000.0;
 
-    if (interval != CONFIG_OFF && interval != 0)
-        look_again(t, interval / 1000.0);
+    if (t->last_probe_ms == 0) {
+        look_again(t, 0.0);
+        return;
+    }
+    if (interval == CONFIG_OFF || interval == 0)
+        return;
+    if (is_in_doubt && seconds > SECOND_LOOK_SECONDS)
+        seconds = SECOND_LOOK_SECONDS;
+    seconds -= (double)(now_ms() - t->last_probe_ms) / 1000.0;
+    look_again(t, seconds > 0.0 ? seconds : 0.0);
 }
 
 static void note_good(struct scout_target *t, uint64_t when_ms)
@@ -94,9 +105,7 @@ static void on_probe_done(void *context, bool is_good, const char *why)
         note_good(t, t->last_probe_ms);
     else
         note_failures(t, 1, why);
-    look_at_interval(t);
-    if (t->streak > 0 && t->streak < FAILURES_UNTIL_DOWN)
-        look_again(t, SECOND_LOOK_SECONDS);
+    look_in_time(t);
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -108,7 +117,7 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
         return; /* the answer brings us back */
     if (t->streak == 0 && t->last_good_ms > t->last_probe_ms) {
         t->last_probe_ms = now_ms(); /* a session has done our work since */
-        look_at_interval(t);
+        look_in_time(t);
         return;
     }
     copy_addresses(t, address);
@@ -291,12 +300,8 @@ void scout_view_start(struct scout_view *v, void (*on_settled)(void *context), v
 {
     v->on_settled = on_settled;
     v->context = context;
-    for (size_t i = 0; i < v->target_count; i++) {
-        if (v->target[i].last_probe_ms == 0)
-            look_again(&v->target[i], 0.0);
-        else
-            look_at_interval(&v->target[i]);
-    }
+    for (size_t i = 0; i < v->target_count; i++)
+        look_in_time(&v->target[i]);
     ev_timer_start(v->loop, &v->tick);
     scout_names_start(&v->names);
     tell_settled(v);
