@@ -41,7 +41,7 @@ static struct outcome reference(const char *in, size_t len)
             o.used = i + 3;
         }
     for (size_t i = 0, end = o.has_ended ? o.used - 3 : len; i < end;) {
-        char line[64];
+        char line[256] = {0};
         size_t n = 0;
 
         for (; i < end && in[i] != '\r' && in[i] != '\n'; i++)
@@ -177,6 +177,30 @@ static void every_break_around_a_dot(void **state)
         }
 }
 
+/* What a block of ordinary text meets at its borders: each trap at every distance from its begin.
+ */
+static void every_break_around_a_block(void **state)
+{
+    static const struct span traps[] = {
+        SPAN("\r\n.\r\n"),   SPAN("\n.\r\n"),     SPAN("\r\n.\n"),     SPAN("\r.\r"),
+        SPAN("\r\n.\0\r\n"), SPAN("\0"),          SPAN("\r"),          SPAN("\n"),
+        SPAN("\r\n.x"),      SPAN("\r\n..\r\n"),  SPAN("\r\r\n.\r\n"), SPAN("\n\r\n"),
+        SPAN("\r\n\r\n"),    SPAN("\r\n\0.\r\n"),
+    };
+    char in[256];
+
+    for (size_t t = 0; t < sizeof(traps) / sizeof(traps[0]); t++)
+        for (size_t at = 0; at < 140; at++) {
+            memset(in, 'x', sizeof(in));
+            memcpy(in + at, traps[t].data, traps[t].len);
+            compare(in, sizeof(in), sizeof(in), sizeof(in));
+            for (size_t cut = at + 1; cut < at + traps[t].len + 2; cut++)
+                compare(in, sizeof(in), cut, sizeof(in));
+            compare(in, sizeof(in), 65, 65);
+            compare(in, sizeof(in), at + 66, 66);
+        }
+}
+
 /* Time is linear in what is taken: hostile megabytes cost few steps, and short ones. */
 static void hostile_content_is_cheap(void **state)
 {
@@ -213,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_short_content),
         cmocka_unit_test(every_break_around_a_dot),
+        cmocka_unit_test(every_break_around_a_block),
         cmocka_unit_test(hostile_content_is_cheap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
