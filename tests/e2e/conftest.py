@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from backends import Backend
-from gateway import SANITIZED, Starttlsd
+from gateway import SANITIZED, Starttlsd, status
 from postfix import Postfix
 
 IS_ROOT = os.geteuid() == 0
@@ -38,10 +38,19 @@ def needs():
     return check
 
 
+def has_capability(number):
+    return bool(int(status("self")["CapEff"], 16) >> number & 1)
+
+
 @pytest.fixture(autouse=True)
 def only_where_possible(request):
+    """Root in a container may lack what root has elsewhere."""
     if request.node.get_closest_marker("root") and not IS_ROOT:
         unavailable("this needs root: sudo make e2e")
+    if request.node.get_closest_marker("trace") and not has_capability(19):
+        unavailable("this needs CAP_SYS_PTRACE: to look into caged processes")
+    if request.node.get_closest_marker("mount") and not has_capability(21):
+        unavailable("this needs CAP_SYS_ADMIN: namespaces of its own")
 
 
 @pytest.fixture(autouse=True)

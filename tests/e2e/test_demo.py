@@ -38,6 +38,8 @@ def test_the_demo(directory, user, number):
             assert client.mail(message("m", b"Hello, demo.\r\n")).startswith("250")
             client.quit()
         eventually(lambda: "| Hello, demo." in out.read_text())
+        if user == "caller":
+            try_the_commands(out)
         children = descendants(demo.pid)
         assert len(children) >= 4
         demo.send_signal(number)
@@ -46,6 +48,21 @@ def test_the_demo(directory, user, number):
         demo.poll() is None and demo.kill()
     eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
     assert not list(place.iterdir()), "the temporary directory is still there"
+
+
+def try_the_commands(out):
+    """What the demo says to try, as it says it."""
+    text = out.read_text().split("try:", 1)[1].replace("\\\n", " ")
+    commands = [line.strip() for line in text.split("\n") if line.startswith("  ")][:4]
+    assert [command.split()[0] for command in commands] == ["swaks", "curl", "openssl", "swaks"]
+    plain, commands[3] = commands[3], commands[3].split("(")[0]
+    before = out.read_text().count("--- a mail from")
+    for command in commands:
+        done = subprocess.run(command.split(), input="QUIT\n", capture_output=True, text=True, timeout=30, cwd=ROOT)
+        refused = command is commands[3]
+        assert (done.returncode != 0) == refused, done.stdout + done.stderr
+    assert "refused" in plain
+    assert eventually(lambda: out.read_text().count("--- a mail from") == before + 2)
 
 
 def descendants(pid):

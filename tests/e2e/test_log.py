@@ -121,7 +121,7 @@ exec "$@"
 """
 
 
-@pytest.mark.root
+@pytest.mark.mount
 @pytest.mark.parametrize("target, facility", [("syslog", 2), ("syslog:local3", 19)])
 def test_syslog(gateway, backend, directory, needs, target, facility):
     needs("unshare", "mount")

@@ -12,7 +12,6 @@ import time
 import pytest
 
 from clients import Client, message
-from conftest import unavailable
 from gateway import PROGRAM, SANITIZED, eventually, status
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -20,6 +19,7 @@ ROLES = ["resolver", "scout", "worker", "worker"]
 
 
 @pytest.mark.root
+@pytest.mark.trace
 def test_children_have_given_up_everything(gateway, backend):
     server = gateway(backend(), process={"user": "nobody"})
     children = server.children()
@@ -39,6 +39,7 @@ def test_children_have_given_up_everything(gateway, backend):
 
 
 @pytest.mark.root
+@pytest.mark.trace
 def test_children_hold_no_file_but_what_they_were_given(gateway, backend):
     server = gateway(backend())
     with Client(server.port) as client:
@@ -50,7 +51,7 @@ def test_children_hold_no_file_but_what_they_were_given(gateway, backend):
                     f"{role} has {place}"
 
 
-@pytest.mark.root
+@pytest.mark.trace
 @pytest.mark.skipif(SANITIZED, reason="sanitizers look at files of their own")
 def test_children_open_no_file_in_their_life(gateway, backend, needs, directory):
     needs("strace")
@@ -74,7 +75,7 @@ def test_children_open_no_file_in_their_life(gateway, backend, needs, directory)
     assert not calls, calls
 
 
-@pytest.mark.root
+@pytest.mark.trace
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has threads of its own")
 def test_an_idle_session_shows_no_activity(gateway, backend, needs, directory):
     needs("strace")
@@ -97,8 +98,7 @@ def test_an_idle_session_shows_no_activity(gateway, backend, needs, directory):
         tracer.wait(10)
         # The call that each of them is in when the tracer comes, and still when it goes.
         lines = trace.read_text().splitlines()
-        assert not [line for line in lines if not re.search(r"<(unfinished|detached) \.\.\.>$", line)], lines
-        assert len([line for line in lines if "<detached" in line]) == len(pids), lines
+        assert len(lines) == len(pids) and all(re.search(r"<(unfinished|detached) \.\.\.>$", line) for line in lines), lines
         client.expect("NOOP", 250)
 
 
@@ -117,10 +117,9 @@ def test_unprivileged(gateway, backend):
 
 
 @pytest.mark.root
+@pytest.mark.mount
 def test_low_ports_are_bound_as_root_and_refused_to_others(gateway, backend):
     """A network of its own, where port 25 is free."""
-    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
-        unavailable("network namespaces are not allowed here")
     script = "ip link set lo up; exec \"$@\""
     for extra, started in (([], True), (NOBODY, False)):
         server = gateway("127.0.0.1:9", listen="127.0.0.1:25", start=False,
@@ -214,10 +213,10 @@ def test_systemd_is_told(gateway, backend, directory):
         assert server.wait() == 0
 
 
-def test_a_hundred_megabytes_cost_few_system_calls(gateway, backend, needs, directory):
+@pytest.mark.trace
+@pytest.mark.skipif(SANITIZED, reason="sanitizers make system calls of their own")
+def test_a_large_mail_costs_few_system_calls(gateway, backend, needs, directory):
     """Far fewer than one for each TLS record on the client's side."""
-    if SANITIZED or os.geteuid() != 0:
-        pytest.skip("sanitizers make system calls of their own") if SANITIZED else unavailable("strace needs root here")
     needs("strace")
     size = 30_000_000
     server = gateway(backend(), process={"workers": 1})

@@ -75,6 +75,7 @@ def test_twenty_reloads_under_load_lose_no_session(gateway, postfix):
 
 
 @pytest.mark.root
+@pytest.mark.trace
 def test_a_killed_worker_takes_only_its_own_sessions(gateway, postfix):
     server = gateway(postfix)
     doomed = server.workers()[0]
