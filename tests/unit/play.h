@@ -46,4 +46,9 @@ void play_turns(const struct protocol *protocol, const struct policy *policy, en
 #define PLAY(policy, from, dialogue)                                                               \
     play_turns(&smtp_protocol, policy, from, dialogue, sizeof(dialogue) / sizeof((dialogue)[0]))
 
+/* Many dialogues of `length` turns each, one behind the other in a table. */
+#define PLAY_EACH(policy, from, table, length)                                                     \
+    for (size_t i_ = 0; i_ < sizeof(table) / sizeof((table)[0]); i_ += (length))                   \
+    play_turns(&smtp_protocol, policy, from, (table) + i_, length)
+
 #endif
