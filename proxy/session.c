@@ -51,21 +51,38 @@ static bool has_unshown(struct session *s, enum side side)
 {
     struct stream *stream = session_stream(s, side);
 
-    return s->is_again[side] || (stream_has_sealed(stream) && s->is_ready[side]) ||
-           (stream->is_eof && !s->has_ended[side]);
+    return s->is_again[side] || s->has_more[side] || (stream->is_eof && !s->has_ended[side]);
 }
 
-static void watch(struct session *s, ev_io *io, int events)
+static void watch_exactly(struct session *s, ev_io *io, int events)
 {
     struct ev_loop *loop = s->engine->loop;
 
-    if (ev_is_active(io) ? (io->events & (EV_READ | EV_WRITE)) == events : events == 0)
-        return;
     ev_io_stop(loop, io);
     if (events == 0)
         return;
     ev_io_modify(io, events);
     ev_io_start(loop, io);
+}
+
+/* A side that is not to be read stays watched until it speaks: most holds are over before that, and
+ * every change costs a system call. */
+static void watch(struct session *s, ev_io *io, int events)
+{
+    int now = ev_is_active(io) ? io->events & (EV_READ | EV_WRITE) : 0;
+
+    if (now != events && now != (events | EV_READ))
+        watch_exactly(s, io, events);
+}
+
+/* It has spoken: not to be asked again before it is to be read. */
+static void note_ready(struct session *s, enum side side, ev_io *io, int revents, int wanted)
+{
+    if ((revents & EV_READ) == 0)
+        return;
+    s->is_ready[side] = true;
+    if ((wanted & EV_READ) == 0)
+        watch_exactly(s, io, wanted);
 }
 
 static int client_events(const struct session *s)
@@ -200,8 +217,8 @@ static bool feed(struct session *s, enum side side)
         return false;
     result = stream_read(stream, s->is_ready[side],
                          side == SIDE_CLIENT && s->waiting == WAITING_CONTENT, &window);
-    s->is_ready[side] =
-        result == STREAM_MORE; /* then the stream has octets without the socket's word */
+    s->is_ready[side] = false;
+    s->has_more[side] = result == STREAM_MORE;
     is_new = window.len > known;
     if (is_new)
         s->active = deadline_now();
@@ -248,7 +265,8 @@ static void shake(struct session *s)
         session_close(s, END_HANDSHAKE_FAILED, false);
         break;
     }
-    s->is_ready[SIDE_CLIENT] = s->phase != PHASE_HANDSHAKE && stream_has_sealed(&s->client);
+    s->is_ready[SIDE_CLIENT] = false;
+    s->has_more[SIDE_CLIENT] = s->phase != PHASE_HANDSHAKE && stream_has_sealed(&s->client);
     rearm(s);
 }
 
@@ -277,8 +295,7 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct session *s = w->data;
 
-    if (revents & EV_READ)
-        s->is_ready[SIDE_CLIENT] = true;
+    note_ready(s, SIDE_CLIENT, w, revents, client_events(s));
     switch (s->phase) {
     case PHASE_HANDSHAKE:
         if ((revents & EV_WRITE) && !stream_flush(&s->client))
@@ -309,8 +326,7 @@ static void on_backend(struct ev_loop *loop, ev_io *w, int revents)
         rearm(s);
         return;
     }
-    if (revents & EV_READ)
-        s->is_ready[SIDE_BACKEND] = true;
+    note_ready(s, SIDE_BACKEND, w, revents, backend_events(s));
     write_on(s, revents);
     run(s);
 }

@@ -54,6 +54,7 @@ struct session {
     bool is_ready[2];  /* the socket was announced readable */
     bool is_held[2];   /* the module said HOLD */
     bool is_again[2];  /* the kept window is to be shown again without new octets */
+    bool has_more[2];  /* the stream holds records that no poll will announce */
     bool has_ended[2]; /* EVENT_EOF has been told */
     bool was_told_tls;
 

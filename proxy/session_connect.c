@@ -23,7 +23,8 @@ static void drop_backend(struct session *s)
 {
     ev_io_stop(s->engine->loop, &s->backend_io);
     stream_close(&s->backend);
-    s->is_ready[SIDE_BACKEND] = s->is_held[SIDE_BACKEND] = s->is_again[SIDE_BACKEND] = false;
+    s->is_ready[SIDE_BACKEND] = s->is_held[SIDE_BACKEND] = false;
+    s->is_again[SIDE_BACKEND] = s->has_more[SIDE_BACKEND] = false;
     s->backend_state = BACKEND_STATE_NONE;
 }
 

@@ -56,7 +56,10 @@ static ssize_t send_pieces(struct stream *s, struct iovec *piece, unsigned count
     ssize_t n;
 
     do {
-        n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (count == 1)
+            n = send(s->fd, piece->iov_base, piece->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        else
+            n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n >= 0)
         return n;
