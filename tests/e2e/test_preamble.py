@@ -79,6 +79,22 @@ def test_too_many_errors_end_the_session(gateway, backend):
     assert server.session(client)["end"] in ("errors", "tls_required")
 
 
+def test_one_session_too_many_is_told(gateway, backend):
+    server = gateway(backend(), process={"workers": 1, "max_sessions": 2})
+    with Client(server.port) as first, Client(server.port) as second:
+        with Client(server.port) as third:
+            assert third.greeting.startswith("421 4.3.2")
+            assert third.at_end()
+        first.starttls().expect("NOOP", 250)
+        second.quit()
+        eventually(lambda: accepted(server.port), what="room for another")
+
+
+def accepted(port):
+    with Client(port) as client:
+        return client.greeting.startswith("220")
+
+
 def test_a_silent_client_is_told_and_closed(gateway, backend):
     server = gateway(backend(), preamble_timeout="1s")
     with Client(server.port) as client:
