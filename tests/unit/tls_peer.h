@@ -342,7 +342,8 @@ static inline void peer_service(struct peer_service *s, const char *name, const 
     s->service.certificate = s->certificate;
     for (size_t i = 0; paths[i] != NULL; i++) {
         assert_true(i < PEER_CERTIFICATES);
-        s->certificate[i] = (struct certificate){paths[i], paths[i], NULL, {"test.ini", (int)i + 2}};
+        s->certificate[i] =
+            (struct certificate){paths[i], paths[i], NULL, {"test.ini", (int)i + 2}};
         s->service.certificate_count++;
     }
 }
