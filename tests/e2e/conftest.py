@@ -99,7 +99,7 @@ class Certificates:
         directory.chmod(0o755)
         self.ca = directory / "ca.pem"
         self.openssl("req", "-x509", *self.new_key("ca", "ec"), "-subj", "/CN=Test authority", "-days", "30",
-                     "-out", self.ca)
+                     "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", self.ca)
         self.localhost = self.make("localhost")
 
     def openssl(self, *words):
@@ -113,7 +113,9 @@ class Certificates:
         """`CHAIN KEY`, as the INI file wants it."""
         base = self.directory / name
         self.openssl("req", "-new", *self.new_key(name, kind), "-subj", f"/CN={host}", "-out", f"{base}.csr")
-        (self.directory / "extensions").write_text(f"subjectAltName=DNS:{host},IP:127.0.0.1\n")
+        (self.directory / "extensions").write_text(
+            f"subjectAltName=DNS:{host},IP:127.0.0.1\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         self.openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.ca, "-CAkey",
                      self.directory / "ca-key.pem", "-CAcreateserial", "-days", days, "-extfile",
                      self.directory / "extensions", "-out", f"{base}.pem")
