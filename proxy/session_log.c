@@ -159,7 +159,7 @@ void session_log_backend_failed(const struct session *s, const char *reason)
 {
     struct log_line line;
 
-    log_begin(&line, LEVEL_DEBUG, "backend.failed");
+    log_begin(&line, LEVEL_WARNING, "backend.failed");
     log_session(&line, s);
     log_endpoint(&line, "backend", &s->backend_address);
     log_text(&line, "reason", reason);

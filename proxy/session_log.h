@@ -14,7 +14,7 @@ void session_log_note(const struct session *s, enum note note);
 /* tls.failed: the client's handshake, or its records later. */
 void session_log_tls_failed(const struct session *s, enum side side, const char *reason);
 
-/* backend.failed, at level debug: one try of several. */
+/* backend.failed: why one address was given up; session.end tells only how the session ended. */
 void session_log_backend_failed(const struct session *s, const char *reason);
 
 /* session.refused: no room for a session at all. */
