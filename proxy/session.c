@@ -202,9 +202,8 @@ static void tell_eof(struct session *s, enum side side)
     session_tell(s, EVENT_EOF, side, END_NONE);
 }
 
-/* Reads what one side has, shows it, writes what comes of it. Returns whether anything was shown.
- */
-static bool feed(struct session *s, enum side side)
+/* Reads what one side has, shows it, writes what comes of it. */
+static void feed(struct session *s, enum side side)
 {
     struct stream *stream = session_stream(s, side);
     size_t known = stream->window.len;
@@ -214,7 +213,7 @@ static bool feed(struct session *s, enum side side)
     bool is_new;
 
     if (!is_read(s, side) || !(s->is_ready[side] || has_unshown(s, side)))
-        return false;
+        return;
     result = stream_read(stream, s->is_ready[side],
                          side == SIDE_CLIENT && s->waiting == WAITING_CONTENT, &window);
     s->is_ready[side] = false;
@@ -234,18 +233,14 @@ static bool feed(struct session *s, enum side side)
     }
     flush(s);
     note_waiting(s);
-    return is_new;
 }
 
-/* As far as it goes without waiting: what one side was told may release the other. */
+/* Each side once: what the backend said may release the client. Whatever then still waits to be
+ * shown waits for the next turn of the loop, in which others are served too. */
 static void run(struct session *s)
 {
-    bool moved;
-
-    do {
-        moved = feed(s, SIDE_BACKEND);
-        moved |= feed(s, SIDE_CLIENT);
-    } while (moved && s->phase != PHASE_CLOSING);
+    feed(s, SIDE_BACKEND);
+    feed(s, SIDE_CLIENT);
     rearm(s);
 }
 
@@ -255,6 +250,7 @@ static void shake(struct session *s)
 
     switch (stream_handshake(&s->client, s->is_ready[SIDE_CLIENT])) {
     case HANDSHAKE_AGAIN: break;
+    case HANDSHAKE_MORE: engine_patiently(s->engine, &s->task); break;
     case HANDSHAKE_DONE:
         session_set_phase(s, PHASE_BACKEND);
         s->protocol->init(s->machine, &s->service->config->policy, &secure);

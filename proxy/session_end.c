@@ -49,12 +49,13 @@ static void let_backend_go(struct session *s, bool is_reset)
     if (s->backend.fd < 0)
         return;
     ev_io_stop(s->engine->loop, &s->backend_io);
-    if (is_reset) {
+    if (!is_reset)
+        stream_flush(&s->backend);
+    /* What it did not take is lost: no half line or message may end in good order. */
+    if (is_reset || stream_has_out(&s->backend))
         stream_reset(&s->backend);
-        return;
-    }
-    stream_flush(&s->backend);
-    stream_close(&s->backend);
+    else
+        stream_close(&s->backend);
 }
 
 void session_close(struct session *s, enum end end, bool is_reset)

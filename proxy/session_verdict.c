@@ -36,11 +36,12 @@ static void start_tls(struct session *s)
 {
     /* The go-ahead leaves before TLS has a word. What the socket does not take of it stays in front
      * of the handshake's first flight. */
-    if (!stream_flush(&s->client) || !stream_start_tls(&s->client, s->service->tls)) {
+    if (!stream_flush(&s->client))
+        session_close(s, END_CLIENT_LOST, false);
+    else if (!stream_start_tls(&s->client, s->service->tls))
         session_close(s, END_ERROR, false);
-        return;
-    }
-    session_set_phase(s, PHASE_HANDSHAKE);
+    else
+        session_set_phase(s, PHASE_HANDSHAKE);
 }
 
 /* Everything of a verdict but MORE and HOLD, which say how to go on with the window. */

@@ -145,16 +145,23 @@ static bool store_sealed(struct stream *s)
     return buffer_append(&s->sealed, scratch->blocks, rest) || fail(s, "buffer pool is empty");
 }
 
+/* Records may be left that only this wake-up's budget has kept from OpenSSL. */
+static bool is_budget_spent(const struct stream *s)
+{
+    return s->records.opened >= s->records.opened_max;
+}
+
 /* How much of the wire to ask for: in bulk as many whole records as the budget allows, so that a
- * read ends where a record ends and nothing has to be kept. */
+ * read ends where a record ends, and what is read is opened in the same wake-up. */
 static size_t sealed_wanted(const struct stream *s, bool is_bulk)
 {
-    size_t have = s->scratch->sealed_to, want = RECORD_MAX;
+    size_t have = s->scratch->sealed_to, want = RECORD_MAX, record = s->records.record_size;
 
-    if (is_bulk && s->records.record_size > 0)
-        want = READ_BUDGET / s->records.record_size * s->records.record_size;
-    else if (is_bulk)
-        want = READ_BUDGET;
+    if (is_bulk && record > 0) {
+        want = RECORDS_OPENED_MAX * record;
+        if (want > READ_BUDGET)
+            want = READ_BUDGET / record * record;
+    }
     if (want < RECORD_MAX)
         want = RECORD_MAX;
     return want > have ? want - have : 0;
@@ -184,8 +191,7 @@ static enum stream_result open_records(struct stream *s, size_t *len)
             continue;
         }
         switch (SSL_get_error(s->ssl, 0)) {
-        case SSL_ERROR_WANT_READ:
-            return s->records.opened >= s->records.opened_max ? STREAM_MORE : STREAM_AGAIN;
+        case SSL_ERROR_WANT_READ: return is_budget_spent(s) ? STREAM_MORE : STREAM_AGAIN;
         case SSL_ERROR_WANT_WRITE: return STREAM_MORE;
         case SSL_ERROR_ZERO_RETURN: s->is_closed_in_order = true; return STREAM_EOF;
         default: fail_tls(s); return STREAM_FAILED;
@@ -393,11 +399,11 @@ static enum handshake shake(struct stream *s)
             return HANDSHAKE_DONE;
         switch (SSL_get_error(s->ssl, result)) {
         case SSL_ERROR_WANT_READ:
-            if (s->is_wire_eof) {
+            if (s->is_wire_eof && !is_budget_spent(s)) {
                 fail(s, "closed during the handshake");
                 return HANDSHAKE_FAILED;
             }
-            return HANDSHAKE_AGAIN;
+            return is_budget_spent(s) ? HANDSHAKE_MORE : HANDSHAKE_AGAIN;
         case SSL_ERROR_WANT_WRITE:
             if (!send_records(s) || s->out.len > 0)
                 return s->is_failed ? HANDSHAKE_FAILED : HANDSHAKE_AGAIN;

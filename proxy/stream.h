@@ -74,9 +74,14 @@ bool stream_flush(struct stream *s);
  * be found in. */
 MUST_CHECK bool stream_start_tls(struct stream *s, SSL_CTX *ctx);
 
-enum handshake { HANDSHAKE_DONE, HANDSHAKE_AGAIN, HANDSHAKE_FAILED };
+enum handshake {
+    HANDSHAKE_DONE,
+    HANDSHAKE_AGAIN, /* wait for readiness */
+    HANDSHAKE_MORE,  /* the budget is spent, and records are here that no poll will announce */
+    HANDSHAKE_FAILED /* `failure` tells why; the alert has been sent */
+};
 
-/* One step of the handshake. HANDSHAKE_FAILED: `failure` tells why; the alert has been sent. */
+/* One step of the handshake. is_ready: as for stream_read. */
 MUST_CHECK enum handshake stream_handshake(struct stream *s, bool is_ready);
 
 /* Ciphertext is here that no poll will announce. */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """A backend that misbehaves: the client learns it in good order, and no mail is lost or doubled by it."""
+import signal
 import socket
 import threading
 import time
@@ -368,3 +369,57 @@ def test_a_backend_that_reads_slowly_holds_the_client_back(gateway, backend):
 def resident(pid):
     """KiB."""
     return int(status(pid)["VmRSS"].split()[0])
+
+
+class Sipping(Script):
+    """Takes the commands, then content by the sip, each when the test says so."""
+
+    def __init__(self):
+        super().__init__()
+        self.sips = threading.Semaphore(0)
+        self.is_thirsty = False  # takes all the rest
+
+    def on_data(self, connection, line):
+        connection.send(self.data_go_ahead)
+        while not self.is_thirsty:
+            if self.sips.acquire(timeout=0.1):
+                connection.received += connection.sock.recv(65536)
+        connection.drain()
+        return False
+
+
+def unread(server, client):
+    """Octets that wait in the kernel for starttlsd to read them."""
+    with open("/proc/net/tcp") as table:
+        for row in table:
+            fields = row.split()
+            if fields[1].endswith(f":{server.port:04X}") and fields[2].endswith(f":{client.port:04X}"):
+                return int(fields[4].split(":")[1], 16)
+    return 0
+
+
+@pytest.mark.parametrize("attempt", range(4))  # where it is cut is chance
+def test_a_message_that_is_cut_short_ends_with_a_reset(gateway, backend, attempt):
+    script = Sipping()
+    behind = backend(script)
+    server = gateway(behind, process=dict(ALONE, drain_timeout="0s"), **SHORT)
+    with Client(server.port) as client:
+        client.starttls()
+        for command in (b"EHLO client.test\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n"):
+            client.send(command)
+            client.reply()
+        body = b"0123456789abcde\r\n" * 900_000 + b".\r\n"
+        sender = threading.Thread(target=client.send, args=(body,), daemon=True)
+        sender.start()
+        # Until starttlsd has the end of the message, and holds what the backend does not take.
+        deadline = time.monotonic() + 30
+        while sender.is_alive() or unread(server, client) > 0:
+            script.sips.release()
+            time.sleep(0.0005)
+            assert time.monotonic() < deadline
+        server.process.send_signal(signal.SIGINT)
+        server.wait_for("session.end")
+        script.is_thirsty = True
+        end = eventually(lambda: behind.visits and behind.visits[0].end)
+    if not behind.received.endswith(b"\r\n.\r\n"):
+        assert end == "reset"

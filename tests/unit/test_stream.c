@@ -321,6 +321,57 @@ static void replies_of_a_wake_up_are_one_record(void **state)
     close_ends(&e);
 }
 
+static void tiny_records_cost_their_sender_a_turn(void **state)
+{
+    struct ends e;
+    struct span in;
+
+    shake_ends(&e);
+    for (int i = 0; i < 200; i++)
+        client_writes(&e, "x", 1);
+    client_sends(&e);
+    for (int left = 200; left > 0; left -= 64) {
+        enum stream_result expected = left > 64 ? STREAM_MORE : STREAM_AGAIN;
+
+        assert_int_equal(stream_read(&e.stream, true, true, &in), expected);
+        assert_int_equal(in.len, left > 64 ? 64 : left);
+    }
+    close_ends(&e);
+}
+
+static void a_client_hello_in_tiny_records_is_answered(void **state)
+{
+    struct ends e;
+    char *hello, wire[8192];
+    enum handshake result;
+    int turns = 0;
+    size_t n;
+
+    open_ends(&e);
+    e.client = SSL_new(client_ctx);
+    e.in = BIO_new(BIO_s_mem());
+    e.out = BIO_new(BIO_s_mem());
+    SSL_set_bio(e.client, e.in, e.out);
+    SSL_set_connect_state(e.client);
+    SSL_do_handshake(e.client);
+    n = client_octets(&e, &hello);
+    assert_true(n > 5 + 128);
+    assert_true(6 * n < sizeof wire);
+    for (size_t i = 0; i < n - 5; i++) {
+        memcpy(wire + 6 * i, "\x16\x03\x01\x00\x01", 5);
+        wire[6 * i + 5] = hello[5 + i];
+    }
+    assert_int_equal(write(e.peer, wire, 6 * (n - 5)), 6 * (n - 5));
+    assert_true(stream_start_tls(&e.stream, server_ctx));
+    result = stream_handshake(&e.stream, true);
+    while (result == HANDSHAKE_MORE && turns++ < 100)
+        result = stream_handshake(&e.stream, false);
+    assert_int_equal(result, HANDSHAKE_AGAIN);
+    assert_true(turns > 0);
+    assert_int_equal(read(e.peer, wire, 5), 5); /* the server's flight */
+    close_ends(&e);
+}
+
 static void a_flood_of_key_updates_does_not_grow_memory(void **state)
 {
     struct ends e;
@@ -400,6 +451,8 @@ int main(void)
         cmocka_unit_test(a_record_in_parts_is_opened_when_it_is_whole),
         cmocka_unit_test(close_notify_is_told_from_a_plain_end),
         cmocka_unit_test(replies_of_a_wake_up_are_one_record),
+        cmocka_unit_test(tiny_records_cost_their_sender_a_turn),
+        cmocka_unit_test(a_client_hello_in_tiny_records_is_answered),
         cmocka_unit_test(a_flood_of_key_updates_does_not_grow_memory),
         cmocka_unit_test(octets_that_are_no_record_are_refused),
         cmocka_unit_test(the_clear_window_ends_with_the_clear_text),
