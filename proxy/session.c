@@ -152,11 +152,16 @@ static void note_waiting(struct session *s)
 static void lose(struct session *s, enum side side)
 {
     const char *why = session_stream(s, side)->failure;
+    bool is_ours = session_stream(s, side)->failed == STREAM_OUT_OF_MEMORY;
 
+    if (is_ours)
+        session_log_failed(s, why);
     if (side == SIDE_CLIENT) {
-        if (s->client.is_tls_failed)
+        if (s->client.failed == STREAM_BAD_TLS)
             session_log_tls_failed(s, SIDE_CLIENT, why);
-        session_close(s, END_CLIENT_LOST, true);
+        session_close(s, is_ours ? END_ERROR : END_CLIENT_LOST, true);
+    } else if (is_ours) {
+        session_close(s, END_ERROR, true);
     } else if (s->phase == PHASE_BACKEND) {
         session_next_backend(s, false, why);
     } else if (!s->has_ended[SIDE_BACKEND]) {

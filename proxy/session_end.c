@@ -60,7 +60,7 @@ static void let_backend_go(struct session *s, bool is_reset)
 
 void session_close(struct session *s, enum end end, bool is_reset)
 {
-    bool is_gone = s->client.is_failed || s->client.is_wire_eof;
+    bool is_gone = s->client.failed != STREAM_WELL || s->client.is_wire_eof;
 
     if (s->phase == PHASE_CLOSING)
         return;
@@ -72,7 +72,7 @@ void session_close(struct session *s, enum end end, bool is_reset)
     let_backend_go(s, is_reset);
     stream_finish(&s->client);
     session_set_phase(s, PHASE_CLOSING);
-    if (s->client.is_failed || (is_gone && !stream_has_out(&s->client)))
+    if (s->client.failed != STREAM_WELL || (is_gone && !stream_has_out(&s->client)))
         end_now(s);
 }
 
@@ -85,6 +85,6 @@ void session_linger(struct session *s, bool is_over)
         if (!stream_discard(&s->client, &s->discarded) && !stream_has_out(&s->client))
             is_over = true;
     }
-    if (is_over || s->client.is_failed || s->discarded > LINGER_OCTETS_MAX)
+    if (is_over || s->client.failed != STREAM_WELL || s->discarded > LINGER_OCTETS_MAX)
         end_now(s);
 }

@@ -166,6 +166,17 @@ void session_log_backend_failed(const struct session *s, const char *reason)
     log_end(&line);
 }
 
+void session_log_failed(const struct session *s, const char *reason)
+{
+    struct log_line line;
+
+    log_begin(&line, LEVEL_ERROR, "session.failed");
+    log_session(&line, s);
+    log_client(&line, &s->client_address);
+    log_text(&line, "reason", reason);
+    log_end(&line);
+}
+
 void session_log_refused(const struct snapshot_service *service, const union board_address *client)
 {
     struct log_line line;

@@ -17,6 +17,9 @@ void session_log_tls_failed(const struct session *s, enum side side, const char 
 /* backend.failed: why one address was given up; session.end tells only how the session ended. */
 void session_log_backend_failed(const struct session *s, const char *reason);
 
+/* session.failed: our own fault. */
+void session_log_failed(const struct session *s, const char *reason);
+
 /* session.refused: no room for a session at all. */
 void session_log_refused(const struct snapshot_service *service, const union board_address *client);
 

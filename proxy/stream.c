@@ -15,16 +15,19 @@
 #include "proxy/tls_report.h"
 
 #define RECORD_PLAIN_MAX   ((size_t)16384)
-#define RECORDS_OPENED_MAX 64   /* records a wake-up may open, however small */
-#define PIECE_WORTH_A_COPY 1024 /* smaller pieces lie side by side: one record, one element */
+#define RECORDS_OPENED_MAX 64 /* records a wake-up may open, however small */
+/* A hello is 2 KiB with all that clients offer today; OpenSSL would keep 128 KiB of an unfinished
+ * one. */
+#define HANDSHAKE_OCTETS_MAX 32768
+#define PIECE_WORTH_A_COPY   1024 /* smaller pieces lie side by side: one record, one element */
 
-static bool fail(struct stream *s, const char *reason)
+static bool fail(struct stream *s, enum stream_failure kind, const char *reason)
 {
-    if (!s->is_failed) {
+    if (s->failed == STREAM_WELL) {
         snprintf(s->scratch->failure, sizeof s->scratch->failure, "%s", reason);
         s->failure = s->scratch->failure;
+        s->failed = kind;
     }
-    s->is_failed = true;
     return false;
 }
 
@@ -32,20 +35,24 @@ static bool fail_errno(struct stream *s, int error)
 {
     char space[64];
 
-    return fail(s, strerror_r(error, space, sizeof space));
+    return fail(s, STREAM_BROKEN, strerror_r(error, space, sizeof space));
 }
 
 static bool fail_tls(struct stream *s)
 {
     char space[sizeof s->scratch->failure];
 
-    s->is_tls_failed = true;
-    return fail(s, tls_report_error(NULL, space, sizeof space));
+    return fail(s, STREAM_BAD_TLS, tls_report_error(NULL, space, sizeof space));
+}
+
+static bool fail_memory(struct stream *s)
+{
+    return fail(s, STREAM_OUT_OF_MEMORY, "buffer pool is empty");
 }
 
 static bool keep_out(struct stream *s, struct span octets)
 {
-    return buffer_append(&s->out, s->scratch->blocks, octets) || fail(s, "buffer pool is empty");
+    return buffer_append(&s->out, s->scratch->blocks, octets) || fail_memory(s);
 }
 
 /* ---- the socket ---- */
@@ -99,12 +106,12 @@ static bool send_records(struct stream *s)
         if (n > 0)
             rest = span_skip(rest, (size_t)n);
     }
-    if (s->is_failed)
+    if (s->failed != STREAM_WELL)
         return false;
     return keep_out(s, rest);
 }
 
-/* Octets read; sets is_wire_eof or is_failed. */
+/* Octets read; sets is_wire_eof or fails. */
 static size_t receive(struct stream *s, char *to, size_t room)
 {
     ssize_t n;
@@ -142,7 +149,7 @@ static bool store_sealed(struct stream *s)
     struct span rest = {scratch->sealed + scratch->sealed_from,
                         scratch->sealed_to - scratch->sealed_from};
 
-    return buffer_append(&s->sealed, scratch->blocks, rest) || fail(s, "buffer pool is empty");
+    return buffer_append(&s->sealed, scratch->blocks, rest) || fail_memory(s);
 }
 
 /* Records may be left that only this wake-up's budget has kept from OpenSSL. */
@@ -157,6 +164,9 @@ static size_t sealed_wanted(const struct stream *s, bool is_bulk)
 {
     size_t have = s->scratch->sealed_to, want = RECORD_MAX, record = s->records.record_size;
 
+    /* What is read may have to be kept: not by all at once. */
+    if (pool_used(s->scratch->blocks) > s->scratch->blocks->ceiling / 2)
+        is_bulk = false;
     if (is_bulk && record > 0) {
         want = RECORDS_OPENED_MAX * record;
         if (want > READ_BUDGET)
@@ -211,7 +221,7 @@ static enum stream_result read_tls(struct stream *s, bool is_ready, bool is_bulk
     /* An alert or a KeyUpdate's answer goes out even if the read failed. */
     if (s->scratch->sending > 0 && !send_records(s))
         return STREAM_FAILED;
-    if (!store_sealed(s) || s->is_failed)
+    if (!store_sealed(s) || s->failed != STREAM_WELL)
         return STREAM_FAILED;
     if (result == STREAM_MORE && s->sealed.len == 0)
         result = STREAM_AGAIN;
@@ -232,7 +242,7 @@ static enum stream_result read_clear(struct stream *s, bool is_ready, bool is_bu
         *len += got;
         s->octets_in += got;
     }
-    if (s->is_failed)
+    if (s->failed != STREAM_WELL)
         return STREAM_FAILED;
     s->is_closed_in_order = s->is_wire_eof;
     return s->is_wire_eof ? STREAM_EOF : STREAM_AGAIN;
@@ -258,7 +268,7 @@ enum stream_result stream_read(struct stream *s, bool is_ready, bool is_bulk, st
 bool stream_keep(struct stream *s, struct span rest)
 {
     assert(s->window.len == 0);
-    return buffer_append(&s->window, s->scratch->blocks, rest) || fail(s, "buffer pool is empty");
+    return buffer_append(&s->window, s->scratch->blocks, rest) || fail_memory(s);
 }
 
 /* ---- writing ---- */
@@ -272,7 +282,7 @@ static bool flush_clear(struct stream *s, struct gather *g)
         n = send_pieces(s, g->piece, g->count);
         sent = n > 0 ? (size_t)n : 0;
     }
-    for (unsigned i = 0; i < g->count && !s->is_failed; i++) {
+    for (unsigned i = 0; i < g->count && s->failed == STREAM_WELL; i++) {
         struct span octets = {g->piece[i].iov_base, g->piece[i].iov_len};
         size_t gone = sent < octets.len ? sent : octets.len;
 
@@ -280,7 +290,7 @@ static bool flush_clear(struct stream *s, struct gather *g)
         if (!keep_out(s, span_skip(octets, gone)))
             break;
     }
-    return !s->is_failed;
+    return s->failed == STREAM_WELL;
 }
 
 static bool seal(struct stream *s, struct span octets)
@@ -323,14 +333,14 @@ bool stream_flush(struct stream *s)
 {
     struct gather *g = &s->scratch->gather[s->side];
 
-    if (!s->is_failed && s->fd >= 0 && (g->count > 0 || s->out.len > 0)) {
+    if (s->failed == STREAM_WELL && s->fd >= 0 && (g->count > 0 || s->out.len > 0)) {
         if (s->ssl == NULL)
             flush_clear(s, g);
         else
             (void)!(seal_pieces(s, g) && send_records(s));
     }
     forget_pieces(s);
-    return !s->is_failed;
+    return s->failed == STREAM_WELL;
 }
 
 /* The stage continues the last piece, if that is where it ends. */
@@ -382,7 +392,7 @@ bool stream_start_tls(struct stream *s, SSL_CTX *ctx)
     s->ssl = SSL_new(ctx);
     bio = s->ssl == NULL ? NULL : record_bio_new(&s->records);
     if (bio == NULL)
-        return fail(s, "out of memory");
+        return fail(s, STREAM_OUT_OF_MEMORY, "out of memory");
     SSL_set_bio(s->ssl, bio, bio);
     SSL_set_accept_state(s->ssl);
     return true;
@@ -400,13 +410,13 @@ static enum handshake shake(struct stream *s)
         switch (SSL_get_error(s->ssl, result)) {
         case SSL_ERROR_WANT_READ:
             if (s->is_wire_eof && !is_budget_spent(s)) {
-                fail(s, "closed during the handshake");
+                fail(s, STREAM_BROKEN, "closed during the handshake");
                 return HANDSHAKE_FAILED;
             }
             return is_budget_spent(s) ? HANDSHAKE_MORE : HANDSHAKE_AGAIN;
         case SSL_ERROR_WANT_WRITE:
             if (!send_records(s) || s->out.len > 0)
-                return s->is_failed ? HANDSHAKE_FAILED : HANDSHAKE_AGAIN;
+                return s->failed != STREAM_WELL ? HANDSHAKE_FAILED : HANDSHAKE_AGAIN;
             break;
         default: fail_tls(s); return HANDSHAKE_FAILED;
         }
@@ -417,10 +427,16 @@ enum handshake stream_handshake(struct stream *s, bool is_ready)
 {
     enum handshake result;
 
+    size_t before;
+
     load_sealed(s);
+    before = s->scratch->sealed_to;
     if (is_ready)
         receive_sealed(s, false);
-    result = s->is_failed ? HANDSHAKE_FAILED : shake(s);
+    s->shaken += (uint32_t)(s->scratch->sealed_to - before);
+    if (s->shaken > HANDSHAKE_OCTETS_MAX)
+        fail(s, STREAM_BAD_TLS, "handshake too large");
+    result = s->failed != STREAM_WELL ? HANDSHAKE_FAILED : shake(s);
     if (s->scratch->sending > 0 && !send_records(s))
         result = HANDSHAKE_FAILED;
     if (!store_sealed(s))
@@ -475,7 +491,7 @@ static void finish_tls(struct stream *s)
 
 void stream_finish(struct stream *s)
 {
-    if (s->ssl != NULL && !s->is_failed)
+    if (s->ssl != NULL && s->failed == STREAM_WELL)
         finish_tls(s);
     else
         stream_flush(s);
@@ -489,5 +505,5 @@ bool stream_discard(struct stream *s, size_t *discarded)
     size_t n = receive(s, s->scratch->sealed, sizeof s->scratch->sealed);
 
     *discarded += n;
-    return !s->is_wire_eof && !s->is_failed;
+    return !s->is_wire_eof && s->failed == STREAM_WELL;
 }

@@ -13,6 +13,13 @@
 #include "proxy/record_bio.h"
 #include "proxy/scratch.h"
 
+enum stream_failure {
+    STREAM_WELL,
+    STREAM_BROKEN,       /* the connection: reset, unreachable, timed out by the kernel */
+    STREAM_BAD_TLS,      /* what came in records, or too much of it before TLS was up */
+    STREAM_OUT_OF_MEMORY /* ours: the pool is empty */
+};
+
 /* Between two calls a stream holds octets only where it must: */
 struct stream {
     int fd; /* -1: none */
@@ -25,9 +32,9 @@ struct stream {
     struct buffer out;    /* what the peer would not take; ciphertext with TLS */
     bool is_wire_eof;     /* the socket has nothing more to come */
     bool is_eof;          /* and all of it has been shown */
-    bool is_closed_in_order; /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
-    bool is_failed;          /* can only be closed now */
-    bool is_tls_failed;      /* by what came in records, not by the connection */
+    bool is_closed_in_order;    /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
+    enum stream_failure failed; /* anything but STREAM_WELL: it can only be closed now */
+    uint32_t shaken;            /* octets of the wire that the handshake has taken */
     uint64_t octets_in, octets_out; /* clear */
     const char *failure; /* why, in words; in the scratch, until the next failure of any stream */
 };
@@ -67,7 +74,7 @@ MUST_CHECK bool stream_keep(struct stream *s, struct span rest);
 void stream_put(struct stream *s, struct span octets, bool is_stable);
 
 /* Write what was collected and what was left over; what the socket does not take stays in `out`.
- * False: the connection is broken, or the pool empty: is_failed is set. */
+ * False: the connection is broken, or the pool empty: `failed` tells which. */
 bool stream_flush(struct stream *s);
 
 /* Give the input back and begin TLS in the server's role. What came in clear has no memory left to
