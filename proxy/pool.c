@@ -57,12 +57,15 @@ void *pool_get(struct pool *p)
     uint32_t index;
     void *object;
 
-    if (p->free_count > 0)
+    if (p->free_count > 0) {
         index = p->free_[--p->free_count];
-    else if (p->made < p->ceiling)
+        if (p->cold > p->free_count)
+            p->cold = p->free_count;
+    } else if (p->made < p->ceiling) {
         index = p->made++;
-    else
+    } else {
         return NULL;
+    }
     if (pool_used(p) > p->peak)
         p->peak = pool_used(p);
     object = p->base + (size_t)index * p->size;
@@ -70,13 +73,21 @@ void *pool_get(struct pool *p)
     return object;
 }
 
+/* Give the pages of all free objects but the latest `warm` back; in one go, so that a peak that comes and
+ * goes does not pay for it each time. */
+static void cool(struct pool *p)
+{
+    for (; p->free_count - p->cold > p->warm; p->cold++)
+        madvise(p->base + (size_t)p->free_[p->cold] * p->size, p->size, MADV_DONTNEED);
+}
+
 void pool_put(struct pool *p, void *object)
 {
     size_t offset = (size_t)((unsigned char *)object - p->base);
 
     assert(offset % p->size == 0 && offset / p->size < p->made && p->free_count < p->made);
-    if (p->free_count >= p->warm)
-        madvise(object, p->size, MADV_DONTNEED);
     POISON(object, p->size);
     p->free_[p->free_count++] = (uint32_t)(offset / p->size);
+    if (p->free_count - p->cold > 2 * p->warm)
+        cool(p);
 }

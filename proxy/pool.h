@@ -16,11 +16,15 @@ struct pool {
     uint32_t made;    /* objects [0, made) have been handed out at least once */
     uint32_t free_count;
     uint32_t peak;   /* of pool_used, ever */
-    uint32_t warm;   /* so many free ones keep their memory */
+    uint32_t warm;   /* so many free ones keep their memory, and for a while twice as many */
     uint32_t *free_; /* indices of the free ones; the last in is the first out */
+    uint32_t cold;   /* free_[0, cold) have given their pages back */
 };
 
-/* warm  free objects beyond so many give their pages back (size is then a multiple of the page) */
+/*
+ * warm  free objects that keep their pages; many more give them back, the longest unused first, where
+ *       `size` is a multiple of the page (with large pages they keep them)
+ */
 MUST_CHECK bool pool_init(struct pool *p, size_t size, uint32_t ceiling, uint32_t warm);
 void pool_clear(struct pool *p);
 

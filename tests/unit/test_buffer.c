@@ -75,19 +75,57 @@ static void empty_pool_is_an_answer(void **state)
     free(octets);
 }
 
-static void cold_blocks_give_their_memory_back(void **state)
+static void take_all(void *object[8])
 {
-    void *object[8];
-
     for (int i = 0; i < 8; i++) {
         object[i] = pool_get(&blocks);
         memset(object[i], 0xaa, BLOCK_SIZE);
     }
+}
+
+static void put_all(void *object[8])
+{
     for (int i = 0; i < 8; i++)
         pool_put(&blocks, object[i]);
-    /* The last in is the first out; it came back beyond the two warm ones, so it reads as zero. */
+}
+
+static bool is_warm(const void *object)
+{
+    return *(const unsigned char *)object == 0xaa;
+}
+
+/* The fixture keeps two warm. */
+static void the_longest_unused_blocks_give_their_memory_back(void **state)
+{
+    void *object[8];
+    int warm = 0;
+
+    take_all(object);
+    put_all(object);
+    for (int i = 0; i < 8; i++) {
+        object[i] = pool_get(&blocks);
+        if (is_warm(object[i])) {
+            assert_int_equal(warm, i); /* all warm ones come first */
+            warm++;
+        }
+    }
+    assert_in_range(warm, 2, 4);
+    put_all(object);
+}
+
+static void the_block_in_use_stays_warm(void **state)
+{
+    void *object[8];
+
+    take_all(object);
+    put_all(object);
     object[0] = pool_get(&blocks);
-    assert_int_equal(*(unsigned char *)object[0], 0);
+    for (int i = 0; i < 100; i++) {
+        memset(object[0], 0xaa, BLOCK_SIZE);
+        pool_put(&blocks, object[0]);
+        object[0] = pool_get(&blocks);
+        assert_true(is_warm(object[0]));
+    }
     pool_put(&blocks, object[0]);
 }
 
@@ -97,7 +135,8 @@ int main(void)
         cmocka_unit_test(octets_come_out_in_order_across_blocks),
         cmocka_unit_test(empty_buffer_holds_no_block),
         cmocka_unit_test(empty_pool_is_an_answer),
-        cmocka_unit_test(cold_blocks_give_their_memory_back),
+        cmocka_unit_test(the_longest_unused_blocks_give_their_memory_back),
+        cmocka_unit_test(the_block_in_use_stays_warm),
     };
 
     return cmocka_run_group_tests(tests, make_pool, drop_pool);
