@@ -14,6 +14,7 @@ struct backend_try {
     uint32_t backend; /* of the service; the one in hand */
     uint32_t address; /* the next of its addresses */
     uint32_t tries;   /* addresses given out so far */
+    bool has_failed;  /* some address of the backend in hand has */
     bool was_refused; /* some backend answered, but not with a greeting that we can use */
 };
 
@@ -36,10 +37,11 @@ MUST_CHECK int backend_connect(const union board_address *address);
 /* The socket is writable: 0 if it is connected, else an errno. */
 MUST_CHECK int backend_connect_error(int fd);
 
-/* What this worker has met, for the scout: a session greeted in good order, or a failure. */
+/* The address in hand is no good. The board hears of it when the backend's last one was not either. */
+void backend_note_failure(struct backend_try *t);
+
+/* For the scout: a session was greeted in good order. */
 void backend_note_success(const struct backend_try *t, const struct snapshot *snapshot,
-                          const struct snapshot_service *service);
-void backend_note_failure(const struct backend_try *t, const struct snapshot *snapshot,
                           const struct snapshot_service *service);
 
 #endif

@@ -56,7 +56,6 @@ struct session {
     bool is_again[2];  /* the kept window is to be shown again without new octets */
     bool has_more[2];  /* the stream holds records that no poll will announce */
     bool has_ended[2]; /* EVENT_EOF has been told */
-    bool was_told_tls;
 
     enum waiting waiting;
     ev_tstamp opened, phase_since; /* by deadline_now */

@@ -8,7 +8,7 @@
 
 static void note_failure(struct session *s, const char *why)
 {
-    backend_note_failure(&s->try, s->snapshot, s->service);
+    backend_note_failure(&s->try);
     session_log_backend_failed(s, why);
 }
 

@@ -5,7 +5,6 @@
 #include "proxy/session_log.h"
 
 /* A close() with unread octets makes the kernel send a reset, which may overtake our last words. */
-#define LINGER_MS         2000
 #define LINGER_OCTETS_MAX 65536
 
 static void bury(struct task *task)
@@ -46,13 +45,14 @@ static void count_out(struct session *s)
 
 static void let_backend_go(struct session *s, bool is_reset)
 {
+    s->backend_state = BACKEND_STATE_NONE;
     if (s->backend.fd < 0)
         return;
     ev_io_stop(s->engine->loop, &s->backend_io);
     if (!is_reset)
         stream_flush(&s->backend);
     /* What it did not take is lost: no half line or message may end in good order. */
-    if (is_reset || stream_has_out(&s->backend))
+    if (is_reset || stream_has_out(&s->backend) || s->backend.failed != STREAM_WELL)
         stream_reset(&s->backend);
     else
         stream_close(&s->backend);

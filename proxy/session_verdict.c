@@ -21,7 +21,7 @@ static void take_note(struct session *s, enum note note)
         session_set_phase(s, PHASE_GATE);
         backend_note_success(&s->try, s->snapshot, s->service);
         return;
-    case NOTE_TLS_NEEDED: s->was_told_tls = true; return;
+    case NOTE_TLS_NEEDED: return;
     case NOTE_MESSAGE: s->messages++; return;
     case NOTE_INJECTION:
     case NOTE_SPOOF:

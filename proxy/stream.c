@@ -52,6 +52,8 @@ static bool fail_memory(struct stream *s)
 
 static bool keep_out(struct stream *s, struct span octets)
 {
+    if (s->is_mute)
+        return true;
     return buffer_append(&s->out, s->scratch->blocks, octets) || fail_memory(s);
 }
 
@@ -72,6 +74,12 @@ static ssize_t send_pieces(struct stream *s, struct iovec *piece, unsigned count
         return n;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return 0;
+    /* A backend that closes on us has often said why (`552 too big`): the reply waits to be read. */
+    if (s->side == SIDE_BACKEND) {
+        s->is_mute = true;
+        buffer_clear(&s->out, s->scratch->blocks);
+        return 0;
+    }
     fail_errno(s, errno);
     return -1;
 }
@@ -84,7 +92,7 @@ static bool send_out(struct stream *s)
         struct iovec piece = {(void *)(uintptr_t)octets.data, octets.len};
         ssize_t n = send_pieces(s, &piece, 1);
 
-        if (n < 0)
+        if (n < 0 || s->is_mute)
             return false;
         buffer_drop(&s->out, s->scratch->blocks, (size_t)n);
         if ((size_t)n < octets.len)
@@ -333,7 +341,7 @@ bool stream_flush(struct stream *s)
 {
     struct gather *g = &s->scratch->gather[s->side];
 
-    if (s->failed == STREAM_WELL && s->fd >= 0 && (g->count > 0 || s->out.len > 0)) {
+    if (s->failed == STREAM_WELL && !s->is_mute && s->fd >= 0 && (g->count > 0 || s->out.len > 0)) {
         if (s->ssl == NULL)
             flush_clear(s, g);
         else

@@ -32,9 +32,10 @@ struct stream {
     struct buffer out;    /* what the peer would not take; ciphertext with TLS */
     bool is_wire_eof;     /* the socket has nothing more to come */
     bool is_eof;          /* and all of it has been shown */
-    bool is_closed_in_order;    /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
-    enum stream_failure failed; /* anything but STREAM_WELL: it can only be closed now */
-    uint32_t shaken;            /* octets of the wire that the handshake has taken */
+    bool is_closed_in_order; /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
+    bool is_mute; /* backend: it takes no more octets, but its last word may still be read */
+    enum stream_failure failed;     /* anything but STREAM_WELL: it can only be closed now */
+    uint32_t shaken;                /* octets of the wire that the handshake has taken */
     uint64_t octets_in, octets_out; /* clear */
     const char *failure; /* why, in words; in the scratch, until the next failure of any stream */
 };

@@ -423,3 +423,26 @@ def test_a_message_that_is_cut_short_ends_with_a_reset(gateway, backend, attempt
         end = eventually(lambda: behind.visits and behind.visits[0].end)
     if not behind.received.endswith(b"\r\n.\r\n"):
         assert end == "reset"
+
+
+class TooBig(Script):
+    """Refuses content long before its end, and closes with most of it unread."""
+
+    def on_data(self, connection, line):
+        connection.send(self.data_go_ahead)
+        connection.sock.recv(1000)
+        connection.send(b"552 5.3.4 too big\r\n")
+        connection.close()
+        return False
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_last_word_is_passed_on_though_the_backend_takes_no_more(gateway, backend, attempt):
+    server = gateway(backend(TooBig()), process=ALONE, **SHORT)
+    with Client(server.port) as client:
+        client.starttls()
+        for command in (b"EHLO client.test\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n"):
+            client.send(command)
+            client.reply()
+        client.send(b"0123456789abcde\r\n" * 3000)
+        assert client.reply() == "552 5.3.4 too big"
