@@ -12,6 +12,9 @@
 
 #define HANDSHAKES_A_TURN 8
 
+/* Sessions beyond the limit that may be on their way out with a busy reply. */
+#define SESSIONS_SPARE 32
+
 /* Blocks are drawn under back-pressure only. One slow session may hold a window and a batch of
  * records: room for that in every fourth session, and at least this many. */
 #define BLOCKS_MIN  ((uint32_t)1024)
@@ -87,13 +90,14 @@ struct engine *engine_new(struct ev_loop *loop, size_t session_size, uint32_t ma
     if (e == NULL)
         return NULL;
     e->loop = loop;
+    e->max_sessions = max_sessions;
     e->on_empty = on_empty;
     e->context = context;
     e->soon.end = &e->soon.first;
     e->patient.end = &e->patient.first;
     e->scratch = calloc(1, sizeof *e->scratch);
     if (e->scratch == NULL || !record_bio_start() ||
-        !pool_init(&e->sessions, session_size, max_sessions, max_sessions) ||
+        !pool_init(&e->sessions, session_size, max_sessions + SESSIONS_SPARE, max_sessions) ||
         !pool_init(&e->blocks, BLOCK_SIZE, blocks, BLOCKS_WARM) ||
         getrandom(&e->next_id, sizeof e->next_id, 0) != sizeof e->next_id) {
         engine_free(e);

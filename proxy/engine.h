@@ -30,9 +30,10 @@ struct session;
 struct engine {
     struct ev_loop *loop;
     struct scratch *scratch;
-    struct pool sessions; /* a session and its machine */
-    struct pool blocks;   /* of all buffers */
-    struct session *all;  /* every session that is not buried */
+    struct pool sessions; /* a session and its machine; some more than max_sessions, to say so */
+    uint32_t max_sessions;
+    struct pool blocks;  /* of all buffers */
+    struct session *all; /* every session that is not buried */
     struct task_queue soon, patient;
     ev_prepare turn; /* the loop is about to wait */
     ev_idle awake;   /* tasks are left: it must not */

@@ -29,13 +29,20 @@ struct gather {
 
 struct scratch {
     struct pool *blocks;
-    struct gather gather[2];                    /* by side */
-    char window[READ_BUDGET + WINDOW_MAX];      /* clear text in front of the module */
-    size_t sealed_from, sealed_to;              /* sealed[from, to): records read, not yet opened */
-    char sealed[READ_BUDGET + RECORD_MAX];      /* off the wire */
-    size_t sending;                             /* octets in `records` */
-    char records[READ_BUDGET + 2 * RECORD_MAX]; /* for the wire */
-    char failure[160];                          /* the reason of the last failure, see stream.h */
+    struct gather gather[2]; /* by side */
+
+    /* Clear text in front of the module. */
+    _Alignas(max_align_t) char window[READ_BUDGET + WINDOW_MAX];
+
+    /* Off the wire: sealed[sealed_from, sealed_to) are records read, not yet opened. */
+    size_t sealed_from, sealed_to;
+    char sealed[READ_BUDGET + RECORD_MAX];
+
+    /* For the wire: records[0, sending). */
+    size_t sending;
+    char records[READ_BUDGET + 2 * RECORD_MAX];
+
+    char failure[160]; /* the reason of the last failure, see stream.h */
 };
 
 #endif

@@ -197,6 +197,14 @@ static void rearm(struct session *s)
             engine_soon(s->engine, &s->task);
 }
 
+/* Octets count when they are dealt with: a line that never ends is silence. */
+static void note_progress(struct session *s, enum side side)
+{
+    s->active = deadline_now();
+    if (side == SIDE_BACKEND)
+        s->owed_since = s->active;
+}
+
 static void tell_eof(struct session *s, enum side side)
 {
     if (side == SIDE_BACKEND && s->phase == PHASE_BACKEND) {
@@ -214,7 +222,7 @@ static void feed(struct session *s, enum side side)
     size_t known = stream->window.len;
     uint32_t tries = s->try.tries;
     enum stream_result result;
-    struct span window;
+    struct span window, rest;
     bool is_new;
 
     if (!is_read(s, side) || !(s->is_ready[side] || has_unshown(s, side)))
@@ -224,14 +232,13 @@ static void feed(struct session *s, enum side side)
     s->is_ready[side] = false;
     s->has_more[side] = result == STREAM_MORE;
     is_new = window.len > known;
-    if (is_new)
-        s->active = deadline_now();
-    if (is_new && side == SIDE_BACKEND)
-        s->owed_since = s->active;
+    rest = window;
     if (result != STREAM_FAILED && (is_new || s->is_again[side]))
-        window = session_show(s, side, window);
+        rest = session_show(s, side, window);
+    if (rest.len < window.len)
+        note_progress(s, side);
     if (s->phase != PHASE_CLOSING && s->try.tries == tries && stream->fd >= 0) {
-        if (result == STREAM_FAILED || !stream_keep(stream, window))
+        if (result == STREAM_FAILED || !stream_keep(stream, rest))
             lose(s, side);
         else if (result == STREAM_EOF && !s->is_again[side] && !s->has_ended[side])
             tell_eof(s, side);
@@ -368,7 +375,7 @@ size_t session_size(void)
     return sizeof(struct session) + machine;
 }
 
-/* No memory for a session: one send, one close, nothing kept. */
+/* Not even room to say so in good order: one send, one close, nothing kept. */
 static void refuse(struct engine *e, const struct snapshot_service *service, int fd,
                    const union board_address *peer)
 {
@@ -430,7 +437,9 @@ void session_open(struct engine *e, struct snapshot *snapshot,
     enlist(s);
 
     s->protocol->init(s->machine, &service->config->policy, &clear);
-    if (e->is_draining)
+    if (engine_sessions(e) > e->max_sessions)
+        session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_LIMIT);
+    else if (e->is_draining)
         session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_DRAINED);
     else if (backend_all_down(snapshot, service)) /* so that an MX sender moves on at once */
         session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_BACKEND_UNREACHABLE);

@@ -16,8 +16,7 @@
  *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE
  *      └────────────────────────┴───────────┴───────────────────┴──▶ CLOSING ──▶ buried
  *
- * Left of BACKEND there is no backend socket; right of HANDSHAKE there is nothing that came in
- * clear.
+ * Left of BACKEND there is no backend socket; right of HANDSHAKE nothing that came in clear.
  */
 enum phase {
     PHASE_PREAMBLE,  /* the module alone answers, in clear */
@@ -59,7 +58,7 @@ struct session {
 
     enum waiting waiting;
     ev_tstamp opened, phase_since; /* by deadline_now */
-    ev_tstamp active, owed_since; /* last octet either way; since when the backend owes an answer */
+    ev_tstamp active, owed_since;  /* octets were last dealt with; the backend owes an answer */
 
     enum end end;
     uint32_t messages;
@@ -75,8 +74,8 @@ size_t session_size(void);
 /*
  * A client has been accepted.
  *
- * fd    non-blocking; taken in any case. If a limit is reached the client gets the protocol's busy
- * reply peer  its address
+ * fd    non-blocking; taken in any case. If a limit is reached the client gets the busy reply
+ * peer  its address
  */
 void session_open(struct engine *e, struct snapshot *snapshot,
                   const struct snapshot_service *service, int fd, const union board_address *peer);

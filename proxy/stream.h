@@ -60,9 +60,9 @@ void stream_reset(struct stream *s);
  * Show the window: what was kept, and what the peer has sent since.
  *
  * is_ready  the socket has been announced readable; without it no system call is spent
- * is_bulk   content is under way: read up to READ_BUDGET octets of the wire; otherwise about one
- * record in        set to the window; borrowed, in the scratch, valid until the next call for any
- * stream. What is not taken of it must be handed to stream_keep
+ * is_bulk   content is under way: read up to READ_BUDGET octets of the wire, else about one record
+ * in        set to the window; borrowed, in the scratch, valid until the next call for any stream.
+ *           What is not taken of it must be handed to stream_keep
  */
 MUST_CHECK enum stream_result stream_read(struct stream *s, bool is_ready, bool is_bulk,
                                           struct span *in);

@@ -446,3 +446,19 @@ def test_a_last_word_is_passed_on_though_the_backend_takes_no_more(gateway, back
             client.reply()
         client.send(b"0123456789abcde\r\n" * 3000)
         assert client.reply() == "552 5.3.4 too big"
+
+
+def test_a_line_that_never_ends_is_silence(gateway, backend):
+    server = gateway(backend(), process=ALONE, idle_timeout="2s", **SHORT)
+    with Client(server.port) as client:
+        client.starttls()
+        client.send(b"EHLO client.test\r\n")
+        client.reply()
+        began = time.monotonic()
+        while time.monotonic() - began < 15 and not server.events("session.end"):
+            try:
+                client.send(b"x")
+            except OSError:
+                break
+            time.sleep(0.3)
+    assert server.session(client)["end"] == "timeout"
