@@ -68,6 +68,33 @@ static bool is_tail(struct span tail)
     return true;
 }
 
+static bool ends_with_verb(struct span tail)
+{
+    while (tail.len > 0) {
+        struct span token = first_token(tail);
+
+        if (smtp_ends_with_verb(token))
+            return true;
+        tail = span_skip(tail, token.len + 1);
+    }
+    return false;
+}
+
+bool smtp_envelope_is_exact(struct span text)
+{
+    static const struct span mail = SPAN("MAIL FROM:<"), rcpt = SPAN("RCPT TO:<");
+    size_t at = span_starts(text, mail) ? mail.len : span_starts(text, rcpt) ? rcpt.len : 0;
+    struct span tail;
+
+    if (at == 0)
+        return false;
+    for (; at < text.len && text.data[at] != '>'; at++)
+        if ((unsigned char)text.data[at] <= ' ' || text.data[at] == '"' || text.data[at] == 127)
+            return false;
+    tail = span_skip(text, at + 1);
+    return at < text.len && at < SMTP_COMMAND_PASS_MAX && is_tail(tail) && !ends_with_verb(tail);
+}
+
 static bool is_domain_ours(struct span domain, const struct words *domains)
 {
     if (domain.len > 0 && domain.data[domain.len - 1] == '.')

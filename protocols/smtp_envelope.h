@@ -10,6 +10,13 @@
  * form that no two readers can understand differently (DESIGN, section 5, "No open relay")? */
 MUST_CHECK bool smtp_rcpt_is_ours(struct span text, const struct words *domains);
 
+/*
+ * Is `text` (a MAIL or RCPT without line end) of a form of which no piece is a command, wherever a
+ * backend with a fixed buffer cuts it behind the first SMTP_COMMAND_PASS_MAX octets? The path ends
+ * within these and hides nothing; parameters follow, none of which ends with a verb.
+ */
+MUST_CHECK bool smtp_envelope_is_exact(struct span text);
+
 enum smtp_mail_result {
     SMTP_MAIL_CLEAN, /* no AUTH= that anybody could see */
     SMTP_MAIL_AUTH,  /* the first AUTH parameter stands at `at` */

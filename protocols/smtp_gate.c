@@ -67,6 +67,19 @@ static const struct smtp_refusal *judge(const struct smtp_server *s, enum smtp_v
     return &smtp_unknown;
 }
 
+/* Backends with a fixed buffer for a line take the rest of a longer one for the next command, which
+ * nobody has judged. */
+static bool is_too_long(enum smtp_verb verb, struct span text)
+{
+    size_t len = text.len + LINE_END.len;
+
+    if (len <= SMTP_COMMAND_PASS_MAX)
+        return false;
+    if (verb != VERB_MAIL && verb != VERB_RCPT)
+        return true;
+    return len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX || !smtp_envelope_is_exact(text);
+}
+
 static enum smtp_pending pending_of(enum smtp_verb verb)
 {
     switch (verb) {
@@ -144,6 +157,8 @@ static struct verdict command(struct smtp_server *s, struct span window)
         return smtp_refuse(s, line.take, &smtp_dirty);
     command = smtp_command_parse(line.text);
     refusal = judge(s, command.verb, line.text, &auth_at);
+    if (refusal == NULL && is_too_long(command.verb, line.text))
+        refusal = &smtp_too_long;
     if (refusal == NULL)
         return pass(s, command.verb, &line, auth_at);
     if (command.verb == VERB_BDAT)

@@ -11,8 +11,8 @@ const struct smtp_refusal smtp_dirty = {SPAN("500 5.5.2 CR or NUL inside a comma
 const struct smtp_refusal smtp_spoof = {SPAN("550 5.7.1 Not allowed\r\n"), NOTE_SPOOF,
                                         STRIKE_ALWAYS};
 
-static const struct smtp_refusal too_long = {SPAN("500 5.5.2 Line too long\r\n"), NOTE_NONE,
-                                             STRIKE_ALWAYS};
+const struct smtp_refusal smtp_too_long = {SPAN("500 5.5.2 Line too long\r\n"), NOTE_NONE,
+                                           STRIKE_ALWAYS};
 
 bool smtp_is_quiet(const struct smtp_server *s)
 {
@@ -87,7 +87,7 @@ struct verdict smtp_discard(struct smtp_server *s, struct span window,
         lf = window.len == 0 ? NULL : memchr(window.data, '\n', window.len);
         if (lf == NULL)
             return verdict_more(window.len);
-        return refuse_at_end(s, (size_t)(lf - window.data) + 1, &too_long);
+        return refuse_at_end(s, (size_t)(lf - window.data) + 1, &smtp_too_long);
     }
     if (window.len >= s->chunk_left)
         return refuse_at_end(s, (size_t)s->chunk_left, chunk);

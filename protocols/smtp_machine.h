@@ -128,7 +128,7 @@ MUST_CHECK struct verdict smtp_bdat(struct smtp_server *s, struct span window,
                                     const struct line *line, struct span argument,
                                     const struct smtp_refusal *refusal);
 
-extern const struct smtp_refusal smtp_unknown, smtp_dirty, smtp_spoof;
+extern const struct smtp_refusal smtp_unknown, smtp_dirty, smtp_spoof, smtp_too_long;
 
 /* EVENT_BYTES, by phase and side. */
 MUST_CHECK struct verdict smtp_preamble_step(struct smtp_server *s, struct span window);

@@ -24,6 +24,12 @@ static const struct {
     {SPAN("TRACE"), VERB_HTTP},    {SPAN("PATCH"), VERB_HTTP},
 };
 
+/* What some backends understand, and we don't. */
+static const struct span others[] = {
+    SPAN("SEND"),    SPAN("SOML"),   SPAN("SAML"),           SPAN("TURN"),         SPAN("ATRN"),
+    SPAN("XEXCH50"), SPAN("X-EXPS"), SPAN("X-ANONYMOUSTLS"), SPAN("X-LINK2STATE"), SPAN("LHLO"),
+};
+
 /* A verb of HTTP is not enough: a target or a version must follow (RFC 9112, section 3). */
 static bool is_request_line(struct span argument)
 {
@@ -63,6 +69,22 @@ struct smtp_command smtp_command_parse(struct span text)
     if (command.verb == VERB_HTTP && !is_request_line(command.argument))
         command.verb = VERB_UNKNOWN;
     return command;
+}
+
+static bool ends_with(struct span s, struct span end)
+{
+    return s.len >= end.len && span_equals(span_skip(s, s.len - end.len), end);
+}
+
+bool smtp_ends_with_verb(struct span word)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (verbs[i].verb != VERB_HTTP && ends_with(word, verbs[i].word))
+            return true;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (ends_with(word, others[i]))
+            return true;
+    return false;
 }
 
 bool smtp_chunk_size(struct span argument, unsigned long long *size)

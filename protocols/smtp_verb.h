@@ -5,8 +5,13 @@
 
 #include "protocols/span.h"
 
-/* RFC 5321, section 4.5.3.1.4 says 512; extensions add, and we leave room. */
+/* What we read as one line; the rest of a longer one is skipped. */
 #define SMTP_COMMAND_LINE_MAX ((size_t)4096)
+
+/* What a backend gets of it, line end included (RFC 5321, section 4.5.3.1.4), and what extensions
+ * may add to MAIL and RCPT (RFC 3461 and others). */
+#define SMTP_COMMAND_PASS_MAX ((size_t)512)
+#define SMTP_EXTENSIONS_MAX   ((size_t)1024)
 
 enum smtp_verb {
     VERB_UNKNOWN,
@@ -44,6 +49,9 @@ static inline bool smtp_is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\v' || c == '\f';
 }
+
+/* Would a reader that begins somewhere in this word find a verb, ours or another server's? */
+bool smtp_ends_with_verb(struct span word);
 
 /* BDAT's argument (RFC 3030, section 2): the size of the chunk. False: it does not parse. */
 MUST_CHECK bool smtp_chunk_size(struct span argument, unsigned long long *size);

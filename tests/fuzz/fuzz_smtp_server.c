@@ -79,6 +79,30 @@ static void check_command(struct span line, const struct policy *policy)
     }
 }
 
+/* A piece of a line, as a reader finds it that reads on in the middle. */
+static void check_piece(struct span piece)
+{
+    static const char *const verbs[] = {
+        "EHLO", "HELO", "MAIL", "RCPT", "DATA", "BDAT",    "RSET",     "NOOP",  "QUIT", "HELP",
+        "VRFY", "EXPN", "AUTH", "BURL", "ETRN", "XCLIENT", "XFORWARD", "PROXY", "TURN", "STARTTLS"};
+
+    while (piece.len > 0 && piece.data[0] == ' ')
+        piece = span_skip(piece, 1);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        PROMISE(!has_word(piece, verbs[i]));
+}
+
+/* The same line read into fixed buffers, with and without room for a NUL: there must be no command
+ * in it but its own. */
+static void check_pieces(struct span line)
+{
+    static const size_t buffers[] = {511, 512, 1023, 1024};
+
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+        for (size_t at = buffers[i]; at < line.len; at += buffers[i])
+            check_piece(span_first(span_skip(line, at), buffers[i]));
+}
+
 static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
 {
     if (r->in_content) {
@@ -120,8 +144,10 @@ static const char *read_one(struct reader *r, const struct player *p, uint8_t wh
         if (!r->in_content || (begins_line && i >= 2 && rest.data[i - 2] == '.')) {
             struct span line = span_first(rest, i - 1);
 
-            if (!r->in_content)
+            if (!r->in_content) {
                 check_command(line, p->policy);
+                check_pieces(line);
+            }
             r->seen += i + 1;
             return answer_to(r, line, whim);
         }

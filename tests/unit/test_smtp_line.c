@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/* Lines that peers may cut otherwise than we do: too long, or with CR or NUL inside. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/play.h"
+
+static const struct policy policy = {
+    .is_enforced = true, .hostname = "mx.example", .relay = RELAY_BACKEND, .max_errors = 20};
+#define LONG    "500 5.5.2 Line too long\r\n"
+#define NO_MAIL "503 5.5.1 MAIL was refused\r\n"
+
+/* `front`, x until the cut, `back`, line end. */
+static size_t compose(char *line, const char *front, size_t cut, const char *back, const char *end)
+{
+    memset(line, 'x', cut);
+    memcpy(line, front, strlen(front));
+    memcpy(line + cut, back, strlen(back));
+    memcpy(line + cut + strlen(back), end, strlen(end));
+    return cut + strlen(back) + strlen(end);
+}
+
+static void no_piece_of_a_long_line_is_a_command(void **state)
+{
+    static const size_t cuts[] = {511, 512, 1023, 1024, 2047, 2048};
+    static const struct {
+        const char *front, *back;
+    } row[] = {
+        {"NOOP ", "RCPT TO:<victim@evil>"},
+        {"NOOP ", "XCLIENT ADDR=192.0.2.1"},
+        {"EHLO ", "MAIL FROM:<a@b> AUTH=c"},
+        {"HELO ", "RSET"},
+        {"VRFY ", "DATA"},
+        {"EXPN ", "DATA"},
+        {"HELP ", "DATA"},
+        {"RSET ", "DATA"},
+        {"QUIT ", "DATA"},
+        {"DATA ", "RSET"},
+        {"RCPT TO:<a@example.org> X=", "RCPT TO:<victim@evil>"},
+        {"RCPT TO:<a@example.org> X=", "DATA"},
+        {"RCPT TO:<a@example.org> X=", "rset "},
+        {"RCPT TO:<a@example.org> X=", " XCLIENT ADDR=192.0.2.1"},
+        {"RCPT TO:<a@example.org> X=", "XCLIENT ADDR=192.0.2.1"},
+        {"RCPT TO:<a@example.org> X=", "XFORWARD ADDR=192.0.2.1"},
+        {"RCPT TO:<a@example.org> X=", "BDAT 5 LAST"},
+        {"RCPT TO:<a@example.org> X=", "AUTH PLAIN"},
+        {"RCPT TO:<a@example.org> X=", "XEXCH50 5 2"},
+        {"RCPT TO:<a@example.org> X=", "TURN"},
+    };
+    char line[2200];
+
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+        for (size_t j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
+            size_t len = compose(line, row[i].front, cuts[j], row[i].back, "\r\n");
+            const struct turn dialogue[] = {{.input = {line, len}, TO_CLIENT(LONG)}};
+
+            PLAY(&policy, PLAY_FROM_GATE, dialogue);
+        }
+}
+
+/* In MAIL and RCPT nothing but parameters may reach beyond the first 512 octets. */
+static void a_long_path_does_not_pass(void **state)
+{
+    static const struct {
+        const char *front;
+        size_t cut;
+        const char *back;
+        bool passes;
+    } row[] = {
+        {"RCPT TO:<", 511, "> X=1", true},          {"RCPT TO:<", 512, "> X=1", false},
+        {"RCPT TO:<", 600, "@example.org>", false}, {"RCPT TO:<a@b> X=", 600, "", true},
+        {"rcpt to:<> X=", 600, " Y", true},         {"RCPT TO: <a@b> X=", 600, "", false},
+        {"RCPT  TO:<a@b> X=", 600, "", false},      {"RCPT TO:<a b@c> X=", 600, "", false},
+        {"RCPT TO:<a\tb@c> X=", 600, "", false},    {"RCPT TO:<\"a\"@c> X=", 600, "", false},
+        {"RCPT TO:<a@b>\tX=", 600, "", false},      {"RCPT TO:<a@b>X=", 600, "", false},
+        {"RCPT TO:a@b X=", 600, "", false},         {"RCPT FROM:<a@b> X=", 600, "", false},
+        {"RCPT TO:<a@b> X=", 600, "\t", false},     {"RCPT TO:<a@b> X=", 600, " =1", false},
+        {"RCPT TO:<a@b> X=", 600, " Y=", false},    {"RCPT TO:<a@b> X=", 600, " Y=\"", true},
+    };
+    char line[700];
+
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+        size_t len = compose(line, row[i].front, row[i].cut, row[i].back, "\r\n");
+        const struct span itself = {line, len}, refusal = SPAN(LONG);
+        const struct turn dialogue[] = {
+            {.input = itself,
+             .to = {row[i].passes ? (struct span){0} : refusal,
+                    row[i].passes ? itself : (struct span){0}}},
+        };
+
+        PLAY(&policy, PLAY_FROM_GATE, dialogue);
+    }
+}
+
+static void lines_pass_up_to_their_limit(void **state)
+{
+    static const struct {
+        const char *front;
+        size_t len; /* without line end */
+        bool passes;
+    } row[] = {
+        {"NOOP ", 510, true},
+        {"NOOP ", 511, false},
+        {"MAIL FROM:<a@b> ENVID=", 1534, true},
+        {"MAIL FROM:<a@b> ENVID=", 1535, false},
+        {"RCPT TO:<c@d> ORCPT=rfc822;", 1534, true},
+        {"RCPT TO:<c@d> ORCPT=rfc822;", 1535, false},
+    };
+    char line[1600], wanted[1600];
+
+    for (size_t i = 0; i < 2 * sizeof(row) / sizeof(row[0]); i++) {
+        size_t len = compose(line, row[i / 2].front, row[i / 2].len, "", i % 2 ? "\n" : "\r\n");
+        size_t passed = compose(wanted, row[i / 2].front, row[i / 2].len, "", "\r\n");
+        const struct turn dialogue[] = {
+            {.input = {line, len},
+             .to = {row[i / 2].passes ? (struct span){0} : (struct span)SPAN(LONG),
+                    row[i / 2].passes ? (struct span){wanted, passed} : (struct span){0}}},
+        };
+
+        PLAY(&policy, PLAY_FROM_GATE, dialogue);
+    }
+}
+
+static void a_long_mail_is_a_refused_one(void **state)
+{
+    char line[1000];
+    size_t len = compose(line, "MAIL FROM:<a@b> X=", 900, "RSET", "\r\n");
+    const struct turn dialogue[] = {
+        {.input = {line, len}, TO_CLIENT(LONG)},
+        {CLIENT("RCPT TO:<c@d>\r\nDATA\r\n"), TO_CLIENT(NO_MAIL NO_MAIL)},
+    };
+
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_piece_of_a_long_line_is_a_command),
+        cmocka_unit_test(a_long_path_does_not_pass),
+        cmocka_unit_test(lines_pass_up_to_their_limit),
+        cmocka_unit_test(a_long_mail_is_a_refused_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
