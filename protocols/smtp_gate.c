@@ -150,11 +150,11 @@ static struct verdict command(struct smtp_server *s, struct span window)
 
     switch (line_find(window, SMTP_COMMAND_LINE_MAX, &line)) {
     case LINE_PARTIAL: return verdict_more(0);
-    case LINE_TOO_LONG: s->input = INPUT_LONG_LINE; return smtp_discard(s, window, &not_offered);
+    case LINE_TOO_LONG: return smtp_long_line(s, window);
     case LINE_FOUND: break;
     }
     if (line.is_dirty)
-        return smtp_refuse(s, line.take, &smtp_dirty);
+        return smtp_dirty_line(s, window, &line);
     command = smtp_command_parse(line.text);
     refusal = judge(s, command.verb, line.text, &auth_at);
     if (refusal == NULL && is_too_long(command.verb, line.text))
@@ -218,7 +218,7 @@ struct verdict smtp_gate_step(struct smtp_server *s, struct span window)
     case INPUT_PARAMETERS: return parameters(s, window);
     case INPUT_CONTENT: return content(s, window);
     case INPUT_LONG_LINE:
-    case INPUT_CHUNK: return smtp_discard(s, window, &not_offered);
+    case INPUT_CHUNK: return smtp_discard(s, window);
     case INPUT_COMMAND: break;
     }
     return is_blocked(s) ? verdict_hold() : command(s, window);

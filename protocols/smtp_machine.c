@@ -6,8 +6,8 @@
 
 const struct smtp_refusal smtp_unknown = {SPAN("500 5.5.2 Command not recognized\r\n"), NOTE_NONE,
                                           STRIKE_ALWAYS};
-const struct smtp_refusal smtp_dirty = {SPAN("500 5.5.2 CR or NUL inside a command\r\n"), NOTE_NONE,
-                                        STRIKE_ALWAYS};
+static const struct smtp_refusal dirty = {SPAN("500 5.5.2 CR or NUL inside a command\r\n"),
+                                          NOTE_NONE, STRIKE_ALWAYS};
 const struct smtp_refusal smtp_spoof = {SPAN("550 5.7.1 Not allowed\r\n"), NOTE_SPOOF,
                                         STRIKE_ALWAYS};
 
@@ -68,18 +68,16 @@ struct verdict smtp_refuse(struct smtp_server *s, size_t take, const struct smtp
 }
 
 /* Refuse when all of it has been read, so that what is dropped goes with the reply. */
-static struct verdict refuse_at_end(struct smtp_server *s, size_t take,
-                                    const struct smtp_refusal *r)
+static struct verdict refuse_at_end(struct smtp_server *s, size_t take)
 {
-    struct verdict v = smtp_refuse(s, take, r);
+    struct verdict v = smtp_refuse(s, take, s->refusal);
 
     if (v.kind == VERDICT_SEND)
         s->input = INPUT_COMMAND;
     return v;
 }
 
-struct verdict smtp_discard(struct smtp_server *s, struct span window,
-                            const struct smtp_refusal *chunk)
+struct verdict smtp_discard(struct smtp_server *s, struct span window)
 {
     const char *lf;
 
@@ -87,12 +85,62 @@ struct verdict smtp_discard(struct smtp_server *s, struct span window,
         lf = window.len == 0 ? NULL : memchr(window.data, '\n', window.len);
         if (lf == NULL)
             return verdict_more(window.len);
-        return refuse_at_end(s, (size_t)(lf - window.data) + 1, &smtp_too_long);
+        return refuse_at_end(s, (size_t)(lf - window.data) + 1);
     }
     if (window.len >= s->chunk_left)
-        return refuse_at_end(s, (size_t)s->chunk_left, chunk);
+        return refuse_at_end(s, (size_t)s->chunk_left);
     s->chunk_left -= window.len;
     return verdict_more(window.len);
+}
+
+/* A BDAT, and nobody knows how much belongs to it: nothing of that may be read as a command. */
+static struct verdict unknown_chunk(const struct smtp_server *s, struct span window)
+{
+    struct verdict v;
+
+    if (!smtp_is_quiet(s))
+        return verdict_hold();
+    v = smtp_end(s, s->is_told ? END_TLS_REQUIRED : END_VIOLATION,
+                 (struct span)SPAN("554 5.7.0 Chunk size not understood\r\n"), window.len);
+    v.note = NOTE_SMUGGLING;
+    return v;
+}
+
+/* What a line that is refused unread begins with: whoever sent it goes on as if it had been read.
+ */
+static enum smtp_verb apparent_verb(struct span text)
+{
+    size_t len = 0;
+
+    while (len < text.len && text.data[len] != '\r' && text.data[len] != '\0')
+        len++;
+    return smtp_command_parse(span_first(text, len)).verb;
+}
+
+struct verdict smtp_dirty_line(struct smtp_server *s, struct span window, const struct line *line)
+{
+    enum smtp_verb verb = apparent_verb(line->text);
+    struct verdict v;
+
+    if (verb == VERB_BDAT)
+        return unknown_chunk(s, window);
+    v = smtp_refuse(s, line->take, verb == VERB_SPOOF ? &smtp_spoof : &dirty);
+    if (verb == VERB_MAIL && v.kind == VERDICT_SEND)
+        s->is_mail_refused = true;
+    return v;
+}
+
+struct verdict smtp_long_line(struct smtp_server *s, struct span window)
+{
+    enum smtp_verb verb = apparent_verb(span_first(window, SMTP_COMMAND_LINE_MAX));
+
+    if (verb == VERB_BDAT)
+        return unknown_chunk(s, window);
+    if (verb == VERB_MAIL)
+        s->is_mail_refused = true;
+    s->input = INPUT_LONG_LINE;
+    s->refusal = verb == VERB_SPOOF ? &smtp_spoof : &smtp_too_long;
+    return smtp_discard(s, window);
 }
 
 struct verdict smtp_bdat(struct smtp_server *s, struct span window, const struct line *line,
@@ -101,16 +149,12 @@ struct verdict smtp_bdat(struct smtp_server *s, struct span window, const struct
     unsigned long long size;
     size_t rest = window.len - line->take;
 
-    if (!smtp_chunk_size(argument, &size)) {
-        /* Whatever follows may be meant as content: nothing of it may be read as a command. */
-        if (!smtp_is_quiet(s))
-            return verdict_hold();
-        return smtp_end(s, s->is_told ? END_TLS_REQUIRED : END_VIOLATION,
-                        (struct span)SPAN("554 5.7.0 Chunk size not understood\r\n"), window.len);
-    }
+    if (!smtp_chunk_size(argument, &size))
+        return unknown_chunk(s, window);
     if (rest >= size)
         return smtp_refuse(s, line->take + (size_t)size, refusal);
     s->input = INPUT_CHUNK;
     s->chunk_left = size - rest;
+    s->refusal = refusal;
     return verdict_more(window.len);
 }

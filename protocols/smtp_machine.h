@@ -63,6 +63,8 @@ struct smtp_farewell {
     struct span text;
 };
 
+struct smtp_refusal;
+
 struct smtp_server {
     const struct policy *policy;
     enum smtp_phase phase;
@@ -79,6 +81,7 @@ struct smtp_server {
 
     enum smtp_input input;
     unsigned long long chunk_left;
+    const struct smtp_refusal *refusal; /* of what is being discarded, when all of it has been */
     struct smtp_content content;
 
     struct smtp_client backend;
@@ -115,20 +118,22 @@ struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span t
 MUST_CHECK struct verdict smtp_refuse(struct smtp_server *s, size_t take,
                                       const struct smtp_refusal *r);
 
-/*
- * Octets that are no command and go nowhere: the rest of a long line, the chunk of a BDAT.
- *
- * chunk  what the BDAT is answered with
+/* Octets that are no command and go nowhere: the rest of a long line, the chunk of a BDAT. */
+MUST_CHECK struct verdict smtp_discard(struct smtp_server *s, struct span window);
+
+/* Lines that are refused whatever they say, at the front of the window: one with CR or NUL inside,
+ * and one whose end is not among SMTP_COMMAND_LINE_MAX octets. A BDAT among them ends the session.
  */
-MUST_CHECK struct verdict smtp_discard(struct smtp_server *s, struct span window,
-                                       const struct smtp_refusal *chunk);
+MUST_CHECK struct verdict smtp_dirty_line(struct smtp_server *s, struct span window,
+                                          const struct line *line);
+MUST_CHECK struct verdict smtp_long_line(struct smtp_server *s, struct span window);
 
 /* A BDAT, its line at the front of the window: refused when its chunk has been read. */
 MUST_CHECK struct verdict smtp_bdat(struct smtp_server *s, struct span window,
                                     const struct line *line, struct span argument,
                                     const struct smtp_refusal *refusal);
 
-extern const struct smtp_refusal smtp_unknown, smtp_dirty, smtp_spoof, smtp_too_long;
+extern const struct smtp_refusal smtp_unknown, smtp_spoof, smtp_too_long;
 
 /* EVENT_BYTES, by phase and side. */
 MUST_CHECK struct verdict smtp_preamble_step(struct smtp_server *s, struct span window);

@@ -112,15 +112,15 @@ struct verdict smtp_preamble_step(struct smtp_server *s, struct span window)
     struct line line;
 
     if (s->input != INPUT_COMMAND)
-        return smtp_discard(s, window, &must_start_tls);
+        return smtp_discard(s, window);
     if (is_client_hello(window))
         return foreign_protocol(s, window, NOTE_TLS_ON_PLAINTEXT_PORT);
     switch (line_find(window, SMTP_COMMAND_LINE_MAX, &line)) {
     case LINE_PARTIAL: return verdict_more(0);
-    case LINE_TOO_LONG: s->input = INPUT_LONG_LINE; return smtp_discard(s, window, &must_start_tls);
+    case LINE_TOO_LONG: return smtp_long_line(s, window);
     case LINE_FOUND: break;
     }
     if (line.is_dirty)
-        return smtp_refuse(s, line.take, &smtp_dirty);
+        return smtp_dirty_line(s, window, &line);
     return run(s, window, &line);
 }

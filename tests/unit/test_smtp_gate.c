@@ -151,7 +151,7 @@ static void bdat_size_that_does_not_parse(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("BDAT 5x\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
@@ -161,7 +161,7 @@ static void bdat_size_that_does_not_parse_waits_its_turn(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("NOOP\r\nBDAT 5x\r\nMAIL"), TO_BACKEND("NOOP\r\n")},
         {BACKEND("250 ok\r\n"), TO_CLIENT("250 ok\r\n554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }

@@ -11,6 +11,9 @@
 
 static const struct policy policy = {
     .is_enforced = true, .hostname = "mx.example", .relay = RELAY_BACKEND, .max_errors = 20};
+#define DIRTY   "500 5.5.2 CR or NUL inside a command\r\n"
+#define SPOOF   "550 5.7.1 Not allowed\r\n"
+#define CHUNK   "554 5.7.0 Chunk size not understood\r\n"
 #define LONG    "500 5.5.2 Line too long\r\n"
 #define NO_MAIL "503 5.5.1 MAIL was refused\r\n"
 
@@ -137,6 +140,77 @@ static void a_long_mail_is_a_refused_one(void **state)
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
 
+/* What follows would be read as a command, and is content to whoever sent it. */
+#define EVE "MAIL FROM:<eve@evil>\r\n"
+
+static const struct turn bad_chunks[] = {
+    {CLIENT("BDAT 23 LAST\r\r\n" EVE), TO_CLIENT(CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)},
+    {CLIENT("BDAT 23\0\r\n" EVE), TO_CLIENT(CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)},
+    {CLIENT("bdat\r\r\n" EVE), TO_CLIENT(CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)},
+    {CLIENT("BDAT\0 23\n" EVE), TO_CLIENT(CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)},
+    {CLIENT("BDAT 2\r3\n" EVE), TO_CLIENT(CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)},
+};
+
+static void a_dirty_bdat_ends_the_session(void **state)
+{
+    PLAY_EACH(&policy, PLAY_FROM_GREETING, bad_chunks, 1);
+    PLAY_EACH(&policy, PLAY_FROM_GATE, bad_chunks, 1);
+}
+
+static void a_long_bdat_ends_the_session(void **state)
+{
+    char line[6000];
+    size_t len = compose(line, "BDAT 23", 5000, "", "\r\n" EVE);
+    const struct turn dialogue[] = {
+        {.input = {line, len}, TO_CLIENT(CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)}};
+
+    memset(line + 7, ' ', 4993);
+    PLAY(&policy, PLAY_FROM_GREETING, dialogue);
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void a_dirty_bdat_waits_its_turn(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("NOOP\r\nBDAT 23\r\r\n" EVE), TO_BACKEND("NOOP\r\n")},
+        {BACKEND("250 ok\r\n"), TO_CLIENT("250 ok\r\n" CHUNK), CLOSES(VIOLATION), NOTES(SMUGGLING)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void a_dirty_mail_is_a_refused_one(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("MAIL FROM:<a@b>\r\r\nRCPT TO:<c@d>\r\nDATA\r\n"),
+         TO_CLIENT(DIRTY NO_MAIL NO_MAIL)},
+        {CLIENT("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"),
+         TO_BACKEND("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void an_endless_mail_is_a_refused_one(void **state)
+{
+    char line[6000];
+    size_t len = compose(line, "MAIL FROM:<a@b> ", 5000, "", "\r\nRCPT TO:<c@d>\r\n");
+    const struct turn dialogue[] = {{.input = {line, len}, TO_CLIENT(LONG NO_MAIL)}};
+
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void a_spoof_is_one_in_any_line(void **state)
+{
+    char line[6000];
+    size_t len = compose(line, "XCLIENT ADDR=", 5000, "", "\r\n");
+    const struct turn dialogue[] = {
+        {.input = {line, len}, TO_CLIENT(SPOOF), NOTES(SPOOF)},
+        {CLIENT("PROXY TCP4\r\r\n"), TO_CLIENT(SPOOF), NOTES(SPOOF)},
+    };
+
+    PLAY(&policy, PLAY_FROM_GREETING, dialogue);
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +218,12 @@ int main(void)
         cmocka_unit_test(a_long_path_does_not_pass),
         cmocka_unit_test(lines_pass_up_to_their_limit),
         cmocka_unit_test(a_long_mail_is_a_refused_one),
+        cmocka_unit_test(a_dirty_bdat_ends_the_session),
+        cmocka_unit_test(a_long_bdat_ends_the_session),
+        cmocka_unit_test(a_dirty_bdat_waits_its_turn),
+        cmocka_unit_test(a_dirty_mail_is_a_refused_one),
+        cmocka_unit_test(an_endless_mail_is_a_refused_one),
+        cmocka_unit_test(a_spoof_is_one_in_any_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

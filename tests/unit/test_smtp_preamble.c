@@ -299,7 +299,7 @@ static void a_dash_in_a_chunk_size(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("BDAT -1\r\nQUIT\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION), AT_ONCE},
+         CLOSES(VIOLATION), NOTES(SMUGGLING), AT_ONCE},
     };
     PLAY(&policy, PLAY_FROM_GREETING, dialogue);
 }
@@ -308,23 +308,23 @@ static void chunk_size_that_does_not_parse(void **state)
 {
     static const struct turn row[] = {
         {CLIENT("BDAT\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT x\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT 1x\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT +1\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT 18446744073709551616\r\n"),
-         TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"), CLOSES(VIOLATION)},
+         TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"), CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT 99999999999999999999999\r\n"),
-         TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"), CLOSES(VIOLATION)},
+         TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"), CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT LAST\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT 0x10\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
         {CLIENT("BDAT ,1\r\n"), TO_CLIENT("554 5.7.0 Chunk size not understood\r\n"),
-         CLOSES(VIOLATION)},
+         CLOSES(VIOLATION), NOTES(SMUGGLING)},
     };
     PLAY_EACH(&policy, PLAY_FROM_GREETING, row, 1);
 }
