@@ -28,6 +28,7 @@ enum event_kind {
     EVENT_BUSY,     /* instead of the client's EVENT_CONNECTED: a limit is reached */
     EVENT_DRAIN,    /* say goodbye at the next point where nothing is lost by it */
     EVENT_STOP,     /* say goodbye now, unless a reply has been begun */
+    EVENT_ERROR,    /* our own fault, pool or memory is empty: the same, with END_ERROR */
 };
 
 /* How a session ended: the log's `end=` (DESIGN, section 9), decided by the module or the session.

@@ -133,6 +133,10 @@ static struct verdict step(void *machine, const struct event *event, struct span
         if (s->phase == SMTP_GATE && !smtp_is_at_rest(s))
             return verdict_more(0);
         return drain(s, window.len);
+    case EVENT_ERROR:
+        return smtp_end(s, END_ERROR,
+                        (struct span)SPAN("421 4.3.0 Out of memory, try again later\r\n"),
+                        window.len);
     case EVENT_STOP: break;
     }
     return drain(s, window.len); /* EVENT_STOP */
