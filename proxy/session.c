@@ -149,21 +149,27 @@ static void note_waiting(struct session *s)
 
 /* ---- octets ---- */
 
+void session_fail(struct session *s, const char *why)
+{
+    session_log_failed(s, why);
+    if (s->client.failed == STREAM_WELL)
+        session_tell(s, EVENT_ERROR, SIDE_CLIENT, END_NONE);
+    else
+        session_close(s, END_ERROR, true);
+}
+
 static void lose(struct session *s, enum side side)
 {
-    const char *why = session_stream(s, side)->failure;
-    bool is_ours = session_stream(s, side)->failed == STREAM_OUT_OF_MEMORY;
+    const struct stream *stream = session_stream(s, side);
 
-    if (is_ours)
-        session_log_failed(s, why);
-    if (side == SIDE_CLIENT) {
-        if (s->client.failed == STREAM_BAD_TLS)
-            session_log_tls_failed(s, SIDE_CLIENT, why);
-        session_close(s, is_ours ? END_ERROR : END_CLIENT_LOST, true);
-    } else if (is_ours) {
-        session_close(s, END_ERROR, true);
+    if (stream->is_starved || stream->failed == STREAM_OUT_OF_MEMORY) {
+        session_fail(s, stream->failure);
+    } else if (side == SIDE_CLIENT) {
+        if (stream->failed == STREAM_BAD_TLS)
+            session_log_tls_failed(s, SIDE_CLIENT, stream->failure);
+        session_close(s, END_CLIENT_LOST, true);
     } else if (s->phase == PHASE_BACKEND) {
-        session_next_backend(s, false, why);
+        session_next_backend(s, false, stream->failure);
     } else if (!s->has_ended[SIDE_BACKEND]) {
         s->has_ended[SIDE_BACKEND] = true;
         session_tell(s, EVENT_LOST, SIDE_BACKEND, END_NONE);

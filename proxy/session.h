@@ -114,6 +114,9 @@ void session_next_backend(struct session *s, bool was_refused, const char *why);
  * reset), and leaves the client to read what it was sent. */
 void session_close(struct session *s, enum end end, bool is_reset);
 
+/* Our own fault ends it: no memory, no descriptor. Logged; a client that can be told is told. */
+void session_fail(struct session *s, const char *why);
+
 /* While closing: the client has sent something, or taken something, or the time is over. */
 void session_linger(struct session *s, bool is_over);
 

@@ -19,6 +19,19 @@ static void note_errno(struct session *s, int error)
     note_failure(s, strerror_r(error, space, sizeof space));
 }
 
+/* The backend is not to blame. */
+static bool is_our_shortage(int error)
+{
+    switch (error) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL: return true; /* the last one: no port is left */
+    default: return false;
+    }
+}
+
 static void drop_backend(struct session *s)
 {
     ev_io_stop(s->engine->loop, &s->backend_io);
@@ -69,6 +82,10 @@ void session_connect(struct session *s)
         fd = backend_connect(&s->backend_address);
         if (fd >= 0) {
             watch(s, fd);
+            return;
+        }
+        if (is_our_shortage(errno)) {
+            session_fail(s, strerror(errno));
             return;
         }
         note_errno(s, errno);

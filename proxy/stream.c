@@ -45,16 +45,21 @@ static bool fail_tls(struct stream *s)
     return fail(s, STREAM_BAD_TLS, tls_report_error(NULL, space, sizeof space));
 }
 
-static bool fail_memory(struct stream *s)
+static const char pool_is_empty[] = "buffer pool is empty";
+
+static bool starve(struct stream *s)
 {
-    return fail(s, STREAM_OUT_OF_MEMORY, "buffer pool is empty");
+    s->is_starved = true;
+    s->failure = pool_is_empty;
+    return false;
 }
 
 static bool keep_out(struct stream *s, struct span octets)
 {
     if (s->is_mute)
         return true;
-    return buffer_append(&s->out, s->scratch->blocks, octets) || fail_memory(s);
+    return buffer_append(&s->out, s->scratch->blocks, octets) ||
+           fail(s, STREAM_OUT_OF_MEMORY, pool_is_empty);
 }
 
 /* ---- the socket ---- */
@@ -157,7 +162,7 @@ static bool store_sealed(struct stream *s)
     struct span rest = {scratch->sealed + scratch->sealed_from,
                         scratch->sealed_to - scratch->sealed_from};
 
-    return buffer_append(&s->sealed, scratch->blocks, rest) || fail_memory(s);
+    return buffer_append(&s->sealed, scratch->blocks, rest) || starve(s);
 }
 
 /* Records may be left that only this wake-up's budget has kept from OpenSSL. */
@@ -276,7 +281,7 @@ enum stream_result stream_read(struct stream *s, bool is_ready, bool is_bulk, st
 bool stream_keep(struct stream *s, struct span rest)
 {
     assert(s->window.len == 0);
-    return buffer_append(&s->window, s->scratch->blocks, rest) || fail_memory(s);
+    return buffer_append(&s->window, s->scratch->blocks, rest) || starve(s);
 }
 
 /* ---- writing ---- */

@@ -33,7 +33,8 @@ struct stream {
     bool is_wire_eof;     /* the socket has nothing more to come */
     bool is_eof;          /* and all of it has been shown */
     bool is_closed_in_order; /* TLS: by close_notify (RFC 8446, section 6.1); clear: always */
-    bool is_mute; /* backend: it takes no more octets, but its last word may still be read */
+    bool is_mute;    /* backend: it takes no more octets, but its last word may still be read */
+    bool is_starved; /* the pool is empty: input is lost, but the peer can still be told */
     enum stream_failure failed;     /* anything but STREAM_WELL: it can only be closed now */
     uint32_t shaken;                /* octets of the wire that the handshake has taken */
     uint64_t octets_in, octets_out; /* clear */
@@ -44,7 +45,7 @@ enum stream_result {
     STREAM_AGAIN,  /* that was all: wait for readiness */
     STREAM_MORE,   /* the budget is spent, and octets may wait where no poll will announce them */
     STREAM_EOF,    /* the peer will send no more; *in is the last of it */
-    STREAM_FAILED, /* the reason stands in `failure`; the stream can only be closed now */
+    STREAM_FAILED, /* the reason stands in `failure`; nothing can be read any more */
 };
 
 /* A stream over a connected, non-blocking socket, taken. */

@@ -393,6 +393,28 @@ static void a_hello_without_end_is_not_hoarded(void **state)
     close_ends(&e);
 }
 
+static void a_starved_stream_can_still_say_so(void **state)
+{
+    struct buffer hoard = {0};
+    char *octets = pattern(64 * BLOCK_ROOM);
+    char got[64];
+    size_t n;
+    struct ends e;
+
+    shake_ends(&e);
+    assert_true(buffer_append(&hoard, &blocks, (struct span){octets, 64 * BLOCK_ROOM}));
+    assert_false(stream_keep(&e.stream, (struct span){"EHLO", 4}));
+    assert_true(e.stream.is_starved);
+    stream_put(&e.stream, (struct span){"421\r\n", 5}, false);
+    assert_true(stream_flush(&e.stream));
+    client_receives(&e);
+    assert_int_equal(SSL_read_ex(e.client, got, sizeof got, &n), 1);
+    assert_int_equal(n, 5);
+    buffer_clear(&hoard, &blocks);
+    free(octets);
+    close_ends(&e);
+}
+
 static void bulk_is_modest_when_blocks_are_scarce(void **state)
 {
     struct buffer hoard = {0};
@@ -494,6 +516,7 @@ int main(void)
         cmocka_unit_test(tiny_records_cost_their_sender_a_turn),
         cmocka_unit_test(a_client_hello_in_tiny_records_is_answered),
         cmocka_unit_test(a_hello_without_end_is_not_hoarded),
+        cmocka_unit_test(a_starved_stream_can_still_say_so),
         cmocka_unit_test(bulk_is_modest_when_blocks_are_scarce),
         cmocka_unit_test(a_flood_of_key_updates_does_not_grow_memory),
         cmocka_unit_test(octets_that_are_no_record_are_refused),
