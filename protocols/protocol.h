@@ -22,7 +22,9 @@ enum event_kind {
                       */
     EVENT_SECURED, /* client: TLS is up; the session has called init again, with the facts of TLS */
     EVENT_BACKEND_FAILED, /* no backend is left to try; the event says why */
-    EVENT_EOF,      /* `side` will send no more; what is left of its window is in the window */
+    EVENT_EOF,      /* `side` will send no more and has nothing left to be shown: it comes after the
+                       last EVENT_BYTES of this side, and not while that is held. An unfinished line
+                       is dropped */
     EVENT_LOST,     /* the backend's connection broke, without an orderly end */
     EVENT_DEADLINE, /* the session has taken, or been silent for, too long */
     EVENT_BUSY,     /* instead of the client's EVENT_CONNECTED: a limit is reached */
@@ -145,8 +147,12 @@ struct protocol {
      * empty one too, until the verdict is MORE or HOLD: replies of the machine's own that waited
      * for earlier ones come out that way. Every other event comes once.
      *
-     * window  untaken octets of event->side. It may be larger than WINDOW_MAX, but an undecided
-     *         machine (MORE) gets no more than WINDOW_MAX: it must have decided by then
+     * From VERDICT_CONNECT until NOTE_GREETED the client is not shown, and a backend that ends is
+     * followed by the next one without a word: EVENT_CONNECTED again, or EVENT_BACKEND_FAILED.
+     *
+     * window  EVENT_BYTES: untaken octets of event->side. It may be larger than WINDOW_MAX, but an
+     *         undecided machine (MORE) gets no more than WINDOW_MAX: it must have decided by then.
+     *         All other events: empty
      */
     struct verdict (*step)(void *machine, const struct event *event, struct span window);
 

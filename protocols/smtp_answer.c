@@ -6,9 +6,7 @@
 
 static struct verdict violation(const struct smtp_server *s, struct span window)
 {
-    struct verdict v =
-        smtp_end(s, END_BACKEND_LOST,
-                 (struct span)SPAN("421 4.4.2 Mail server lost, try again later\r\n"), window.len);
+    struct verdict v = smtp_lost(s, window.len);
 
     v.note = NOTE_BACKEND_REPLY;
     return v;
@@ -50,8 +48,6 @@ static void begin_content(struct smtp_server *s)
     s->input = INPUT_CONTENT;
     s->pending[s->first] = PENDING_CONTENT; /* the same command has a second answer */
     s->pending_count++;
-    if (s->is_eof && !s->is_held)
-        s->farewell = (struct smtp_farewell){.end = END_CLIENT_LOST};
 }
 
 /* The reply has passed: what does it change? */

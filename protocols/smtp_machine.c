@@ -36,6 +36,18 @@ struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span t
     return v;
 }
 
+struct verdict smtp_lost(const struct smtp_server *s, size_t take)
+{
+    static const struct span text = SPAN("421 4.4.2 Mail server lost, try again later\r\n");
+
+    return smtp_end(s, END_BACKEND_LOST, text, take);
+}
+
+enum end smtp_without_tls(const struct smtp_server *s, enum end end)
+{
+    return s->is_told ? END_TLS_REQUIRED : end;
+}
+
 static void strike(struct smtp_server *s, enum smtp_strike kind)
 {
     switch (kind) {
@@ -50,7 +62,7 @@ static void strike(struct smtp_server *s, enum smtp_strike kind)
     s->errors++;
     if (s->policy->max_errors == 0 || s->errors < s->policy->max_errors)
         return;
-    s->farewell = (struct smtp_farewell){.end = s->is_told ? END_TLS_REQUIRED : END_ERRORS,
+    s->farewell = (struct smtp_farewell){.end = smtp_without_tls(s, END_ERRORS),
                                          .text = SPAN("421 4.7.0 Too many errors\r\n")};
 }
 
@@ -100,7 +112,7 @@ static struct verdict unknown_chunk(const struct smtp_server *s, struct span win
 
     if (!smtp_is_quiet(s))
         return verdict_hold();
-    v = smtp_end(s, s->is_told ? END_TLS_REQUIRED : END_VIOLATION,
+    v = smtp_end(s, smtp_without_tls(s, END_VIOLATION),
                  (struct span)SPAN("554 5.7.0 Chunk size not understood\r\n"), window.len);
     v.note = NOTE_SMUGGLING;
     return v;

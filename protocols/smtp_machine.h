@@ -73,8 +73,7 @@ struct smtp_server {
 
     bool is_told;         /* that it must start TLS */
     bool is_draining;     /* goodbye when nothing is lost by it */
-    bool is_eof;          /* the client will send no more than its window holds */
-    bool is_held;         /* and its window may hold more, which waits for replies */
+    bool is_eof;          /* the client will send no more */
     bool in_transaction;  /* a MAIL was accepted */
     bool is_mail_refused; /* by us: what belongs to it is refused too */
     bool is_relay_struck; /* a denied recipient has counted in this transaction */
@@ -113,6 +112,12 @@ bool smtp_is_at_rest(const struct smtp_server *s);
 /* End the session now: `text` if the client can read it as a reply, and a backend that has half a
  * message is reset. take: all of the window that the step was called with. */
 struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span text, size_t take);
+
+/* The same when the backend is gone, or has gone mad. */
+struct verdict smtp_lost(const struct smtp_server *s, size_t take);
+
+/* `end`, or the better reason: the client was told that it must start TLS, and did not. */
+enum end smtp_without_tls(const struct smtp_server *s, enum end end);
 
 /* Refuse what `take` covers. HOLD, and nothing has happened, while earlier replies are owed. */
 MUST_CHECK struct verdict smtp_refuse(struct smtp_server *s, size_t take,

@@ -70,8 +70,8 @@ static struct verdict starttls(struct smtp_server *s, struct span window, const 
 
 static struct verdict quit(const struct smtp_server *s, struct span window)
 {
-    return smtp_end(s, s->is_told ? END_TLS_REQUIRED : END_CLIENT_QUIT,
-                    (struct span)SPAN("221 2.0.0 Bye\r\n"), window.len);
+    return smtp_end(s, smtp_without_tls(s, END_CLIENT_QUIT), (struct span)SPAN("221 2.0.0 Bye\r\n"),
+                    window.len);
 }
 
 static struct verdict run(struct smtp_server *s, struct span window, const struct line *line)

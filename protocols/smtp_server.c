@@ -34,11 +34,6 @@ static struct verdict greet(struct smtp_server *s)
     return verdict_send(SIDE_CLIENT, 0, reply_join(s->space, sizeof(s->space), part, 3));
 }
 
-static enum end without_tls(const struct smtp_server *s, enum end end)
-{
-    return s->is_told ? END_TLS_REQUIRED : end;
-}
-
 static struct verdict drain(struct smtp_server *s, size_t take)
 {
     static const struct span text = SPAN("421 4.3.2 Shutting down, try again later\r\n");
@@ -52,40 +47,18 @@ static struct verdict after_eof(const struct smtp_server *s, size_t take)
     if (s->input == INPUT_CONTENT) /* half a message must not be taken for a whole one */
         return smtp_end(s, END_CLIENT_LOST, (struct span){0}, take);
     if (smtp_is_quiet(s))
-        return smtp_end(s, without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
+        return smtp_end(s, smtp_without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
     return verdict_more(0);
-}
-
-static struct verdict on_client_eof(struct smtp_server *s, struct span window)
-{
-    s->is_eof = true;
-    s->is_held = s->is_held && window.len > 0;
-    return s->is_held ? verdict_hold() : after_eof(s, window.len);
-}
-
-static struct verdict on_backend_gone(const struct smtp_server *s, enum event_kind kind,
-                                      size_t take)
-{
-    static const struct span text = SPAN("421 4.4.2 Mail server lost, try again later\r\n");
-
-    if (s->phase != SMTP_GATE)
-        return verdict_connect(take);
-    if (kind == EVENT_EOF && smtp_is_quiet(s))
-        return smtp_end(s, END_BACKEND_CLOSED, (struct span){0}, take);
-    return smtp_end(s, END_BACKEND_LOST, text, take);
 }
 
 static struct verdict on_client_bytes(struct smtp_server *s, struct span window)
 {
-    struct verdict v = {0};
-
     switch (s->phase) {
-    case SMTP_PREAMBLE: v = smtp_preamble_step(s, window); break;
-    case SMTP_CONNECTING: v = verdict_hold(); break;
-    case SMTP_GATE: v = smtp_gate_step(s, window); break;
+    case SMTP_PREAMBLE: return smtp_preamble_step(s, window);
+    case SMTP_CONNECTING: break;
+    case SMTP_GATE: return smtp_gate_step(s, window);
     }
-    s->is_held = v.kind == VERDICT_HOLD;
-    return s->is_eof && v.kind == VERDICT_MORE ? after_eof(s, window.len) : v;
+    return verdict_hold();
 }
 
 static struct verdict on_bytes(struct smtp_server *s, enum side side, struct span window)
@@ -94,7 +67,7 @@ static struct verdict on_bytes(struct smtp_server *s, enum side side, struct spa
         return drain(s, window.len);
     if (side == SIDE_CLIENT)
         return on_client_bytes(s, window);
-    if (s->is_eof && !s->is_held && smtp_is_quiet(s) && s->phase == SMTP_GATE)
+    if (s->is_eof && smtp_is_quiet(s))
         return after_eof(s, window.len);
     return smtp_answer_step(s, window);
 }
@@ -116,30 +89,31 @@ static struct verdict step(void *machine, const struct event *event, struct span
     case EVENT_BACKEND_FAILED:
         return smtp_end(s, event->reason,
                         (struct span)SPAN("421 4.4.1 No mail server answers, try again later\r\n"),
-                        window.len);
+                        0);
     case EVENT_EOF:
-        if (event->side == SIDE_CLIENT)
-            return on_client_eof(s, window);
-        return on_backend_gone(s, event->kind, window.len);
-    case EVENT_LOST: return on_backend_gone(s, event->kind, window.len);
+        if (event->side == SIDE_BACKEND)
+            return smtp_is_quiet(s) ? smtp_end(s, END_BACKEND_CLOSED, (struct span){0}, 0)
+                                    : smtp_lost(s, 0);
+        s->is_eof = true;
+        return after_eof(s, 0);
+    case EVENT_LOST: return smtp_lost(s, 0);
     case EVENT_DEADLINE:
-        return smtp_end(s, without_tls(s, END_TIMEOUT),
-                        (struct span)SPAN("421 4.4.2 Timeout, closing connection\r\n"), window.len);
+        return smtp_end(s, smtp_without_tls(s, END_TIMEOUT),
+                        (struct span)SPAN("421 4.4.2 Timeout, closing connection\r\n"), 0);
     case EVENT_BUSY:
         return smtp_end(s, event->reason,
-                        (struct span)SPAN("421 4.3.2 Too busy, try again later\r\n"), window.len);
+                        (struct span)SPAN("421 4.3.2 Too busy, try again later\r\n"), 0);
     case EVENT_DRAIN:
         s->is_draining = true;
         if (s->phase == SMTP_GATE && !smtp_is_at_rest(s))
             return verdict_more(0);
-        return drain(s, window.len);
+        return drain(s, 0);
     case EVENT_ERROR:
         return smtp_end(s, END_ERROR,
-                        (struct span)SPAN("421 4.3.0 Out of memory, try again later\r\n"),
-                        window.len);
+                        (struct span)SPAN("421 4.3.0 Out of memory, try again later\r\n"), 0);
     case EVENT_STOP: break;
     }
-    return drain(s, window.len); /* EVENT_STOP */
+    return drain(s, 0); /* EVENT_STOP */
 }
 
 static enum waiting waiting(const void *machine)

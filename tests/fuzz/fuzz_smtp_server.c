@@ -216,7 +216,8 @@ static void play_wild(struct player *p, const struct policy *policy, struct span
     while (play.len > 0 && !player_is_over(p)) {
         struct span turn = next_turn(&play);
         char what = turn.len > 0 ? turn.data[0] : 'C';
-        bool is_client_waiting = p->is_held[SIDE_CLIENT] && p->window[SIDE_CLIENT].len > 0;
+        bool is_client_waiting = p->is_held[SIDE_CLIENT] &&
+                                 (p->window[SIDE_CLIENT].len > 0 || p->has_closed[SIDE_CLIENT]);
 
         turn = span_skip(turn, 1);
         if (what == 'C')

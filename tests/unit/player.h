@@ -31,6 +31,12 @@ struct player {
     struct octets window[2];   /* by side: what it sent and no step has taken */
     struct octets received[2]; /* by side: what was sent to it */
     bool is_held[2];
+    bool has_new[2];           /* the window is to be shown, again if it was held */
+    bool has_closed[2];        /* it will send no more */
+    bool has_ended[2];         /* and that was told */
+    bool is_shaking;           /* START_TLS: nobody reads */
+    bool is_connecting;        /* a backend is looked for: the client is not read */
+    bool is_connected;         /* the backend in hand is read */
     enum verdict_kind outcome; /* CONNECT, START_TLS, CLOSE, RESET; else MORE */
     enum end end;
     unsigned notes; /* a bit each */
@@ -56,6 +62,17 @@ static inline void octets_add(struct octets *o, const char *data, size_t len)
     PROMISE(o->data != NULL);
     memcpy(o->data + o->len, data, len);
     o->len += len;
+}
+
+/* The same, in a block of the new size again. */
+static inline void octets_grow(struct octets *o, const char *data, size_t len)
+{
+    struct octets grown = {0};
+
+    octets_set(&grown, o->data, o->len);
+    octets_add(&grown, data, len);
+    octets_set(o, grown.data, grown.len);
+    free(grown.data);
 }
 
 static inline void octets_clear(struct octets *o)
@@ -90,6 +107,36 @@ static inline bool player_is_over(const struct player *p)
     return p->outcome == VERDICT_CLOSE || p->outcome == VERDICT_RESET;
 }
 
+/* Octets of this side are welcome now. */
+static inline bool player_reads(const struct player *p, enum side side)
+{
+    if (player_is_over(p) || p->is_shaking || p->is_held[side] || p->has_ended[side])
+        return false;
+    return side == SIDE_CLIENT ? !p->is_connecting : p->is_connected;
+}
+
+/* The backend in hand is given up: another is looked for. */
+static inline void player_connect(struct player *p)
+{
+    p->outcome = VERDICT_CONNECT;
+    p->is_connecting = true;
+    p->is_connected = p->has_new[SIDE_BACKEND] = false;
+    p->is_held[SIDE_BACKEND] = p->has_closed[SIDE_BACKEND] = false;
+    octets_clear(&p->window[SIDE_BACKEND]);
+}
+
+static inline void player_take(struct player *p, enum side side, size_t take)
+{
+    struct octets rest = p->window[side];
+
+    if (take == 0)
+        return;
+    p->window[side] = (struct octets){0};
+    octets_set(&p->window[side], rest.data + take, rest.len - take);
+    free(rest.data);
+    p->is_held[side_other(side)] = false;
+}
+
 /* Carry out a verdict of a step about `side`. True: step again. */
 static inline bool player_obey(struct player *p, enum side side, const struct verdict *v)
 {
@@ -97,6 +144,8 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
 
     PROMISE(v->take <= window->len);
     p->notes |= 1u << v->note;
+    if (v->note == NOTE_GREETED)
+        p->is_connecting = false;
     switch (v->kind) {
     case VERDICT_MORE: break;
     case VERDICT_HOLD: PROMISE(v->take == 0); break;
@@ -113,8 +162,9 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         PROMISE(v->take == window->len); /* nothing from the clear goes on */
         octets_add(&p->received[SIDE_CLIENT], v->text.data, v->text.len);
         p->outcome = v->kind;
+        p->is_shaking = true;
         break;
-    case VERDICT_CONNECT: p->outcome = v->kind; break;
+    case VERDICT_CONNECT: player_connect(p); return false;
     case VERDICT_CLOSE:
     case VERDICT_RESET:
         PROMISE(v->end != END_NONE && v->to == SIDE_CLIENT);
@@ -123,85 +173,134 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         p->end = v->end;
         break;
     }
-    if (v->take > 0) {
-        struct octets rest = *window;
-
-        *window = (struct octets){0};
-        octets_set(window, rest.data + v->take, rest.len - v->take);
-        free(rest.data);
-        p->is_held[side_other(side)] = false;
-    }
-    p->is_held[side] = v->kind == VERDICT_HOLD;
+    player_take(p, side, v->take);
+    p->is_held[side] = p->has_new[side] = v->kind == VERDICT_HOLD;
     return v->kind == VERDICT_FORWARD || v->kind == VERDICT_SEND;
 }
 
-/* All steps that `side` is good for; then the other side's, if it need hold no longer. */
-static inline void player_pump(struct player *p, enum side side)
+/* All steps that the window of `side` is good for. */
+static inline void player_show(struct player *p, enum side side)
+{
+    const struct event event = {.kind = EVENT_BYTES, .side = side};
+    bool again = true;
+
+    for (size_t n = 0; again && !player_is_over(p); n++) {
+        const struct octets *w = &p->window[side];
+        struct verdict v = p->protocol->step(p->machine, &event, (struct span){w->data, w->len});
+
+        PROMISE(n < 4 * w->len + 1000); /* steps are paid for by octets */
+        p->steps++;
+        again = player_obey(p, side, &v);
+    }
+    PROMISE(!player_reads(p, side) || p->window[side].len < WINDOW_MAX);
+    p->protocol->waiting(p->machine);
+}
+
+/* One of the events that come once, with an empty window. */
+static inline void player_tell(struct player *p, enum event_kind kind, enum side side,
+                               enum end reason)
+{
+    const struct event event = {.kind = kind, .side = side, .reason = reason};
+    struct verdict v = p->protocol->step(p->machine, &event, (struct span){"", 0});
+    bool was_held = p->is_held[side], had_new = p->has_new[side];
+
+    PROMISE(v.take == 0 && v.kind != VERDICT_FORWARD && v.kind != VERDICT_HOLD);
+    player_obey(p, side, &v);
+    if (player_is_over(p) || v.kind == VERDICT_CONNECT)
+        return;
+    p->is_held[side] = was_held;
+    p->has_new[side] = had_new;
+    p->protocol->waiting(p->machine);
+}
+
+/* `side` has closed, and all that it sent has been shown. */
+static inline void player_tell_eof(struct player *p, enum side side)
+{
+    if (side == SIDE_BACKEND && p->is_connecting) {
+        player_connect(p);
+        return;
+    }
+    p->has_ended[side] = true;
+    player_tell(p, EVENT_EOF, side, END_NONE);
+}
+
+/* What one side says may release the other: on until nothing is left to be shown. */
+static inline void player_run(struct player *p)
 {
     for (int turn = 0;; turn++) {
-        const struct event event = {.kind = EVENT_BYTES, .side = side};
-        bool was_held = p->is_held[side_other(side)], again = true;
+        bool is_idle = true;
 
-        for (size_t n = 0; again && !player_is_over(p); n++) {
-            const struct octets *w = &p->window[side];
-            struct verdict v =
-                p->protocol->step(p->machine, &event, (struct span){w->data, w->len});
-
-            PROMISE(n < 4 * w->len + 1000); /* steps are paid for by octets */
-            p->steps++;
-            again = player_obey(p, side, &v);
-            if (v.kind == VERDICT_CONNECT || v.kind == VERDICT_START_TLS)
-                return;
-        }
         PROMISE(turn < 1000); /* else the two sides keep each other awake */
-        PROMISE(player_is_over(p) || p->is_held[side] || p->window[side].len < WINDOW_MAX);
-        side = side_other(side);
-        if (player_is_over(p) || !was_held || p->is_held[side])
+        for (int i = 0; i < 2; i++) {
+            enum side side = i == 0 ? SIDE_BACKEND : SIDE_CLIENT;
+
+            if (player_reads(p, side) && p->has_new[side]) {
+                player_show(p, side);
+                is_idle = false;
+            }
+            if (player_reads(p, side) && !p->has_new[side] && p->has_closed[side]) {
+                player_tell_eof(p, side);
+                is_idle = false;
+            }
+        }
+        if (is_idle)
             return;
-        p->protocol->waiting(p->machine);
     }
 }
 
 /* `side` sent something. */
 static inline void player_feed(struct player *p, enum side side, const char *data, size_t len)
 {
-    struct octets grown = {0};
-
-    if (player_is_over(p))
+    if (player_is_over(p) || p->has_closed[side] || (side == SIDE_BACKEND && !p->is_connected))
         return;
-    octets_set(&grown, p->window[side].data, p->window[side].len);
-    octets_add(&grown, data, len);
-    octets_set(&p->window[side], grown.data, grown.len);
-    octets_clear(&grown);
-    if (!p->is_held[side])
-        player_pump(p, side);
+    octets_grow(&p->window[side], data, len);
+    p->has_new[side] = true;
+    player_run(p);
 }
 
-/* Any event but EVENT_BYTES. */
+/* What happens to the session, which tells the module when it may know. */
 static inline void player_event(struct player *p, enum event_kind kind, enum side side,
                                 enum end reason)
 {
-    const struct event event = {.kind = kind, .side = side, .reason = reason};
     const struct facts facts = {.is_secure = true};
-    struct verdict v;
 
     if (player_is_over(p))
         return;
-    if (kind == EVENT_SECURED) {
-        octets_clear(&p->window[SIDE_CLIENT]);
-        p->protocol->init(p->machine, p->policy, &facts);
-    }
-    if (kind == EVENT_CONNECTED) {
-        octets_clear(&p->window[side]);
+    switch (kind) {
+    case EVENT_BYTES: return;
+    case EVENT_EOF: p->has_closed[side] = side == SIDE_CLIENT || p->is_connected; break;
+    case EVENT_LOST:
+        if (p->is_connecting) {
+            player_connect(p);
+        } else if (p->is_connected && !p->has_ended[side]) {
+            p->has_ended[side] = true;
+            player_tell(p, kind, side, reason);
+        }
+        break;
+    case EVENT_CONNECTED:
+        p->is_connected = side == SIDE_BACKEND;
         p->outcome = VERDICT_MORE;
+        player_tell(p, kind, side, reason);
+        break;
+    case EVENT_SECURED:
+        octets_clear(&p->window[SIDE_CLIENT]);
+        p->is_shaking = false;
+        p->protocol->init(p->machine, p->policy, &facts);
+        player_tell(p, kind, side, reason);
+        break;
+    case EVENT_DEADLINE:
+        if (p->is_connecting)
+            player_connect(p);
+        else
+            player_tell(p, kind, side, reason);
+        break;
+    case EVENT_BACKEND_FAILED:
+    case EVENT_BUSY:
+    case EVENT_DRAIN:
+    case EVENT_STOP:
+    case EVENT_ERROR: player_tell(p, kind, side, reason); break;
     }
-    v = p->protocol->step(p->machine, &event,
-                          (struct span){p->window[side].data, p->window[side].len});
-    if (kind == EVENT_EOF || kind == EVENT_LOST || v.kind != VERDICT_MORE)
-        player_obey(p, side, &v);
-    else
-        PROMISE(v.take == 0);
-    p->protocol->waiting(p->machine);
+    player_run(p);
 }
 
 #endif

@@ -41,7 +41,9 @@ static void no_backend_is_reached(void **state)
 static void the_client_leaves_while_connecting(void **state)
 {
     static const struct turn dialogue[] = {
-        {EVENT(EOF, CLIENT), CLOSES(CLIENT_CLOSED)},
+        {EVENT(EOF, CLIENT)},
+        {EVENT(CONNECTED, BACKEND)},
+        {BACKEND("220 x\r\n"), NOTES(GREETED), CLOSES(CLIENT_CLOSED)},
     };
     PLAY(&policy, PLAY_FROM_SECURED, dialogue);
 }
