@@ -69,7 +69,8 @@ enum verdict_kind {
     VERDICT_CONNECT,   /* open a backend: the first, or, where one is open, the next in its place */
     VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends
                         */
-    VERDICT_CLOSE,     /* send `text` to `to`, then end both sides in good order */
+    VERDICT_CLOSE,     /* send `text` (a farewell, or nothing) to `to`, then end both sides in good
+                          order */
     VERDICT_RESET,     /* the same, but the backend's connection is reset: it must take nothing for
                           whole */
 };

@@ -41,14 +41,22 @@ static struct verdict drain(struct smtp_server *s, size_t take)
     return smtp_end(s, END_DRAINED, text, take);
 }
 
-/* The client has said all it will: replies that are owed are still delivered, then it is over. */
+/* The client has said all it will: replies that are owed are still delivered, then it is over. A
+ * backend that waits for a command gets the last one (RFC 5321, section 4.1.1.10). */
 static struct verdict after_eof(const struct smtp_server *s, size_t take)
 {
+    struct verdict v;
+
     if (s->input == INPUT_CONTENT) /* half a message must not be taken for a whole one */
         return smtp_end(s, END_CLIENT_LOST, (struct span){0}, take);
-    if (smtp_is_quiet(s))
-        return smtp_end(s, smtp_without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
-    return verdict_more(0);
+    if (!smtp_is_quiet(s))
+        return verdict_more(0);
+    v = smtp_end(s, smtp_without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
+    if (s->phase == SMTP_GATE) {
+        v.to = SIDE_BACKEND;
+        v.text = (struct span)SPAN("QUIT\r\n");
+    }
+    return v;
 }
 
 static struct verdict on_client_bytes(struct smtp_server *s, struct span window)

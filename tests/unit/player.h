@@ -167,7 +167,8 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
     case VERDICT_CONNECT: player_connect(p); return false;
     case VERDICT_CLOSE:
     case VERDICT_RESET:
-        PROMISE(v->end != END_NONE && v->to == SIDE_CLIENT);
+        PROMISE(v->end != END_NONE);
+        PROMISE(v->to == SIDE_CLIENT || (v->kind == VERDICT_CLOSE && !p->is_connecting));
         octets_add(&p->received[v->to], v->text.data, v->text.len);
         p->outcome = v->kind;
         p->end = v->end;

@@ -43,7 +43,7 @@ static void the_client_leaves_while_connecting(void **state)
     static const struct turn dialogue[] = {
         {EVENT(EOF, CLIENT)},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("220 x\r\n"), NOTES(GREETED), CLOSES(CLIENT_CLOSED)},
+        {BACKEND("220 x\r\n"), NOTES(GREETED), TO_BACKEND("QUIT\r\n"), CLOSES(CLIENT_CLOSED)},
     };
     PLAY(&policy, PLAY_FROM_SECURED, dialogue);
 }
@@ -64,7 +64,26 @@ static void client_eof_when_idle(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("NOO")},
-        {EVENT(EOF, CLIENT), CLOSES(CLIENT_CLOSED)},
+        {EVENT(EOF, CLIENT), TO_BACKEND("QUIT\r\n"), CLOSES(CLIENT_CLOSED)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void client_eof_in_a_transaction(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {EVENT(EOF, CLIENT), TO_BACKEND("QUIT\r\n"), CLOSES(CLIENT_CLOSED)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void client_eof_in_a_chunk(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("BDAT 10\r\nabc")},
+        {EVENT(EOF, CLIENT), TO_BACKEND("QUIT\r\n"), CLOSES(CLIENT_CLOSED)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
@@ -76,7 +95,8 @@ static void client_eof_waits_for_replies(void **state)
         {CLIENT("RSET\r\nNOO"), TO_BACKEND("RSET\r\n")},
         {EVENT(EOF, CLIENT)},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
-        {BACKEND("250-b\r\n250 c\n"), TO_CLIENT("250-b\r\n250 c\r\n"), CLOSES(CLIENT_CLOSED)},
+        {BACKEND("250-b\r\n250 c\n"), TO_CLIENT("250-b\r\n250 c\r\n"), TO_BACKEND("QUIT\r\n"),
+         CLOSES(CLIENT_CLOSED)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
@@ -139,7 +159,8 @@ static void client_eof_behind_a_refused_command(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("NOOP\r\nFOO\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(EOF, CLIENT)},
-        {BACKEND("250 x\r\n"), TO_CLIENT("250 x\r\n" UNKNOWN), CLOSES(CLIENT_CLOSED)},
+        {BACKEND("250 x\r\n"), TO_CLIENT("250 x\r\n" UNKNOWN), TO_BACKEND("QUIT\r\n"),
+         CLOSES(CLIENT_CLOSED)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
@@ -341,6 +362,8 @@ int main(void)
         cmocka_unit_test(the_client_leaves_while_connecting),
         cmocka_unit_test(the_client_says_all_while_connecting),
         cmocka_unit_test(client_eof_when_idle),
+        cmocka_unit_test(client_eof_in_a_transaction),
+        cmocka_unit_test(client_eof_in_a_chunk),
         cmocka_unit_test(client_eof_waits_for_replies),
         cmocka_unit_test(client_eof_after_quit),
         cmocka_unit_test(client_eof_in_content_resets),
