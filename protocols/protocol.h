@@ -64,9 +64,10 @@ enum verdict_kind {
     VERDICT_MORE, /* undecided: call again when this window has grown. What `take` covers is dropped
                    */
     VERDICT_HOLD, /* leave this side unread until a step of the other side has taken something */
-    VERDICT_FORWARD,   /* pass the taken octets to the other side, unchanged */
-    VERDICT_SEND,      /* send `text` to `to`; the taken octets go nowhere */
-    VERDICT_CONNECT,   /* open a backend: the first, or, where one is open, the next in its place */
+    VERDICT_FORWARD,      /* pass the taken octets to the other side, unchanged */
+    VERDICT_SEND,         /* send `text` to `to`; the taken octets go nowhere */
+    VERDICT_CONNECT,      /* open a backend */
+    VERDICT_NEXT_BACKEND, /* the one in hand will not serve us: open the next in its place */
     VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends
                         */
     VERDICT_CLOSE,     /* send `text` (a farewell, or nothing) to `to`, then end both sides in good

@@ -19,7 +19,7 @@ static struct verdict greeting(struct smtp_server *s, struct span window)
     size_t take;
 
     switch (smtp_client_greet(&s->backend, window, &take)) {
-    case SMTP_CLIENT_BAD: return verdict_connect(take);
+    case SMTP_CLIENT_BAD: return verdict_next_backend(take);
     case SMTP_CLIENT_PARTIAL:
     case SMTP_CLIENT_LINE: return verdict_more(take);
     case SMTP_CLIENT_LAST: break;

@@ -93,7 +93,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
             return greet(s);
         smtp_client_init(&s->backend);
         return verdict_more(0);
-    case EVENT_SECURED: return verdict_connect(0);
+    case EVENT_SECURED: return verdict_connect();
     case EVENT_BACKEND_FAILED:
         return smtp_end(s, event->reason,
                         (struct span)SPAN("421 4.4.1 No mail server answers, try again later\r\n"),

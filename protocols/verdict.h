@@ -25,9 +25,14 @@ static inline struct verdict verdict_send(enum side to, size_t take, struct span
     return (struct verdict){.kind = VERDICT_SEND, .to = to, .take = take, .text = text};
 }
 
-static inline struct verdict verdict_connect(size_t take)
+static inline struct verdict verdict_connect(void)
 {
-    return (struct verdict){.kind = VERDICT_CONNECT, .take = take};
+    return (struct verdict){.kind = VERDICT_CONNECT};
+}
+
+static inline struct verdict verdict_next_backend(size_t take)
+{
+    return (struct verdict){.kind = VERDICT_NEXT_BACKEND, .take = take};
 }
 
 #endif

@@ -54,12 +54,8 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
     case VERDICT_HOLD: return;
     case VERDICT_FORWARD: put(s, side_other(side), span_first(window, v->take), true); return;
     case VERDICT_SEND: put(s, v->to, v->text, false); return;
-    case VERDICT_CONNECT:
-        if (s->backend_state == BACKEND_STATE_NONE)
-            session_connect(s);
-        else
-            session_next_backend(s, true, "unusable greeting");
-        return;
+    case VERDICT_CONNECT: session_connect(s); return;
+    case VERDICT_NEXT_BACKEND: session_next_backend(s, true, "unusable greeting"); return;
     case VERDICT_START_TLS:
         put(s, SIDE_CLIENT, v->text, false);
         start_tls(s);

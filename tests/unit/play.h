@@ -28,6 +28,7 @@ struct turn {
 #define CLOSES(why)      .outcome = VERDICT_CLOSE, .end = END_##why
 #define RESETS(why)      .outcome = VERDICT_RESET, .end = END_##why
 #define CONNECTS         .outcome = VERDICT_CONNECT
+#define TRIES_NEXT       .outcome = VERDICT_NEXT_BACKEND
 #define STARTS_TLS       .outcome = VERDICT_START_TLS
 #define NOTES(which)     .notes = 1u << NOTE_##which
 #define AT_ONCE          .is_at_once = true

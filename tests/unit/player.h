@@ -37,7 +37,7 @@ struct player {
     bool is_shaking;           /* START_TLS: nobody reads */
     bool is_connecting;        /* a backend is looked for: the client is not read */
     bool is_connected;         /* the backend in hand is read */
-    enum verdict_kind outcome; /* CONNECT, START_TLS, CLOSE, RESET; else MORE */
+    enum verdict_kind outcome; /* CONNECT to RESET; else MORE */
     enum end end;
     unsigned notes; /* a bit each */
     size_t steps;
@@ -116,9 +116,9 @@ static inline bool player_reads(const struct player *p, enum side side)
 }
 
 /* The backend in hand is given up: another is looked for. */
-static inline void player_connect(struct player *p)
+static inline void player_next_backend(struct player *p)
 {
-    p->outcome = VERDICT_CONNECT;
+    p->outcome = VERDICT_NEXT_BACKEND;
     p->is_connecting = true;
     p->is_connected = p->has_new[SIDE_BACKEND] = false;
     p->is_held[SIDE_BACKEND] = p->has_closed[SIDE_BACKEND] = false;
@@ -164,7 +164,15 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         p->outcome = v->kind;
         p->is_shaking = true;
         break;
-    case VERDICT_CONNECT: player_connect(p); return false;
+    case VERDICT_CONNECT:
+        PROMISE(v->take == 0 && !p->is_connecting && !p->is_connected);
+        p->outcome = v->kind;
+        p->is_connecting = true;
+        break;
+    case VERDICT_NEXT_BACKEND:
+        PROMISE(side == SIDE_BACKEND && p->is_connecting && p->is_connected);
+        player_next_backend(p);
+        return false;
     case VERDICT_CLOSE:
     case VERDICT_RESET:
         PROMISE(v->end != END_NONE);
@@ -207,7 +215,7 @@ static inline void player_tell(struct player *p, enum event_kind kind, enum side
 
     PROMISE(v.take == 0 && v.kind != VERDICT_FORWARD && v.kind != VERDICT_HOLD);
     player_obey(p, side, &v);
-    if (player_is_over(p) || v.kind == VERDICT_CONNECT)
+    if (player_is_over(p))
         return;
     p->is_held[side] = was_held;
     p->has_new[side] = had_new;
@@ -218,7 +226,7 @@ static inline void player_tell(struct player *p, enum event_kind kind, enum side
 static inline void player_tell_eof(struct player *p, enum side side)
 {
     if (side == SIDE_BACKEND && p->is_connecting) {
-        player_connect(p);
+        player_next_backend(p);
         return;
     }
     p->has_ended[side] = true;
@@ -272,7 +280,7 @@ static inline void player_event(struct player *p, enum event_kind kind, enum sid
     case EVENT_EOF: p->has_closed[side] = side == SIDE_CLIENT || p->is_connected; break;
     case EVENT_LOST:
         if (p->is_connecting) {
-            player_connect(p);
+            player_next_backend(p);
         } else if (p->is_connected && !p->has_ended[side]) {
             p->has_ended[side] = true;
             player_tell(p, kind, side, reason);
@@ -291,7 +299,7 @@ static inline void player_event(struct player *p, enum event_kind kind, enum sid
         break;
     case EVENT_DEADLINE:
         if (p->is_connecting)
-            player_connect(p);
+            player_next_backend(p);
         else
             player_tell(p, kind, side, reason);
         break;

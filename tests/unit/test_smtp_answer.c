@@ -306,47 +306,47 @@ static void a_bad_greeting_asks_for_the_next_backend(void **state)
 {
     static const struct turn row[] = {
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("421 x\r\n"), CONNECTS},
+        {BACKEND("421 x\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("554 x\r\n"), CONNECTS},
+        {BACKEND("554 x\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("250 x\r\n"), CONNECTS},
+        {BACKEND("250 x\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("HELLO\r\n"), CONNECTS},
+        {BACKEND("HELLO\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("354 x\r\n"), CONNECTS},
+        {BACKEND("354 x\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("\r\n"), CONNECTS},
+        {BACKEND("\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("2200 x\r\n"), CONNECTS},
+        {BACKEND("2200 x\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("220 a\0\r\n"), CONNECTS},
+        {BACKEND("220 a\0\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("220\tx\r\n"), CONNECTS},
+        {BACKEND("220\tx\r\n"), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
@@ -358,7 +358,7 @@ static void a_greeting_that_changes_its_mind(void **state)
 {
     static const struct turn dialogue[] = {
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("220-x\r\n554 y\r\n"), CONNECTS},
+        {BACKEND("220-x\r\n554 y\r\n"), TRIES_NEXT},
     };
     PLAY(&policy, PLAY_FROM_SECURED, dialogue);
 }
@@ -367,7 +367,7 @@ static void octets_behind_the_greeting(void **state)
 {
     static const struct turn dialogue[] = {
         {EVENT(CONNECTED, BACKEND)},
-        {BACKEND("220 x\r\n250 y\r\n"), CONNECTS, AT_ONCE},
+        {BACKEND("220 x\r\n250 y\r\n"), TRIES_NEXT, AT_ONCE},
     };
     PLAY(&policy, PLAY_FROM_SECURED, dialogue);
 }
@@ -377,9 +377,9 @@ static void a_backend_that_closes_before_it_greets(void **state)
     static const struct turn dialogue[] = {
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220-x\r\n")},
-        {EVENT(EOF, BACKEND), CONNECTS},
+        {EVENT(EOF, BACKEND), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
-        {EVENT(LOST, BACKEND), CONNECTS},
+        {EVENT(LOST, BACKEND), TRIES_NEXT},
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("220 x\r\n"), NOTES(GREETED)},
     };
