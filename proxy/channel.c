@@ -247,6 +247,11 @@ static bool queue(struct channel *c, enum message_kind kind, const void *data, c
     return true;
 }
 
+bool channel_is_ending(const struct channel *c)
+{
+    return c->talk == TALK_ENDING;
+}
+
 bool channel_send(struct channel *c, enum message_kind kind, const void *data, const int *fd,
                   size_t fd_count)
 {

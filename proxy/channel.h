@@ -113,6 +113,9 @@ struct channel;
 MUST_CHECK struct channel *channel_new(int fd, enum channel_end end, enum role child);
 void channel_free(struct channel *c);
 
+/* Master: this child has been told to drain or to stop. All it can still be told is to stop (again). */
+bool channel_is_ending(const struct channel *c);
+
 /*
  * Send, or queue what the socket does not take at once: descriptors are duplicated for that.
  *

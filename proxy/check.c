@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "proxy/disk.h"
+#include "proxy/generation.h"
 #include "proxy/hostname.h"
 #include "proxy/tls_context.h"
 
@@ -44,7 +45,9 @@ static bool read_options(int argc, char **argv, struct options *o)
                              : strcmp(option, "--explain") == 0 ? &o->explain
                                                                 : NULL;
 
-        if (value != NULL && i + 1 < argc) {
+        if (strncmp(option, "--config=", 9) == 0) {
+            o->config = option + 9;
+        } else if (value != NULL && i + 1 < argc) {
             *value = argv[++i];
         } else if (value != NULL) {
             fprintf(stderr, "starttlsd check: %s needs a value\n", option);
@@ -63,18 +66,6 @@ static bool read_options(int argc, char **argv, struct options *o)
     return true;
 }
 
-/* What only OpenSSL can judge, of every service that is whole enough to be asked about. */
-static void check_tls(const struct config *config, const struct config_source *source,
-                      struct diagnosis *d)
-{
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct service *service = &config->service[i];
-
-        if (service->protocol != NULL && service->certificate_count > 0)
-            tls_context_free(tls_context_new(config, service, source, NULL, 0, d));
-    }
-}
-
 static int check_file(const char *path, bool dump)
 {
     struct disk_source disk;
@@ -85,7 +76,7 @@ static int check_file(const char *path, bool dump)
 
     disk_source_init(&disk);
     config = config_examine(path, &source, machine_fqdn(), d);
-    check_tls(config, &source, d);
+    generation_judge(config, &source, d);
     diagnosis_print(d, stderr);
     status = diagnosis_errors(d) == 0 ? EXIT_GOOD : EXIT_BAD;
     if (status == EXIT_GOOD && dump)

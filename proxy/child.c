@@ -242,6 +242,9 @@ void child_send(struct child *c, enum message_kind kind, const void *data, const
 {
     if (c->pid == 0 || c->is_mute)
         return;
+    /* A timer, or a late word from another child, may still want to tell it something. */
+    if (channel_is_ending(c->channel) && kind != MESSAGE_STOP)
+        return;
     if (channel_send(c->channel, kind, data, fd, fd_count))
         return;
     c->is_mute = true;

@@ -43,7 +43,8 @@ struct child {
  */
 MUST_CHECK bool child_start(struct child *c, struct ev_loop *loop, int root);
 
-/* Send if it still listens; one that can't keep up is killed. */
+/* Send if it still listens, and if its end does not make the message pointless; one that can't keep up is
+ * killed. */
 void child_send(struct child *c, enum message_kind kind, const void *data, const int *fd,
                 size_t fd_count);
 

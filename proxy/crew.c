@@ -15,7 +15,8 @@
 
 #define LONG_LIFE_SECONDS   60.0
 #define RETRY_MAX_SECONDS   30.0
-#define RETRY_LATER_SECONDS 0.2 /* a reload is under way */
+#define ANSWER_SECONDS      30.0 /* a child that has not built its first generation then hangs */
+#define RETRY_LATER_SECONDS 0.2  /* a reload is under way */
 
 #define MEMBERS(c) ((c)->workers + 2)
 
@@ -69,6 +70,7 @@ static void offer(struct member *m, const struct generation *g)
     }
     child_send(&m->child, MESSAGE_BUILD, &build, NULL, 0);
     m->offered = g->number;
+    m->is_asked = true;
 }
 
 static void close_offer(struct member *m, enum message_kind kind)
@@ -184,8 +186,10 @@ static void member_start(struct member *m)
         child_send(&m->child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
     else
         connect_peers(c);
-    if (m->child.role != ROLE_RESOLVER)
+    if (m->child.role != ROLE_RESOLVER) {
         offer(m, c->current);
+        schedule(m, ANSWER_SECONDS);
+    }
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -194,7 +198,9 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 
     if (m->crew->is_stopping)
         return;
-    if (m->crew->coming != NULL)
+    if (m->state == MEMBER_STARTING)
+        child_kill(&m->child);
+    else if (m->crew->coming != NULL)
         schedule(m, RETRY_LATER_SECONDS);
     else
         member_start(m);
@@ -207,11 +213,13 @@ static void take_answer(struct member *m, uint32_t generation, const char *refus
 
     if (generation != m->offered || m->offered == 0)
         return;
+    m->is_asked = false;
     if (m->state != MEMBER_STARTING) {
         c->on_vote(c->context, m, refusal);
         return;
     }
     if (refusal == NULL) {
+        ev_timer_stop(c->loop, &m->retry);
         close_offer(m, MESSAGE_COMMIT);
         m->state = MEMBER_WORKING;
         return;
@@ -274,13 +282,20 @@ static void log_death(const struct member *m, int status)
     log_end(&line);
 }
 
+/* A resolver ends by its alarm when a look-up is stuck, which the scout reports, and is killed at the end. */
+static bool is_wanted_death(const struct member *m, int status)
+{
+    if (m->child.role == ROLE_RESOLVER)
+        return m->crew->is_stopping || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+    return m->crew->is_stopping && status == 0;
+}
+
 static void on_death(struct child *child, int status)
 {
     struct member *m = (struct member *)child;
     struct crew *c = m->crew;
 
-    /* At the end a resolver is killed on purpose. */
-    if (!c->is_stopping || (status != 0 && m->child.role != ROLE_RESOLVER))
+    if (!is_wanted_death(m, status))
         log_death(m, status);
     m->state = MEMBER_GONE;
     if (m->child.role == ROLE_RESOLVER && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
@@ -369,6 +384,13 @@ uint32_t crew_offer(struct crew *c)
         voters++;
     }
     return voters;
+}
+
+void crew_kill_silent(struct crew *c)
+{
+    for (uint32_t i = 0; i < MEMBERS(c); i++)
+        if (member_at(c, i)->offered != 0 && member_at(c, i)->is_asked)
+            child_kill(&member_at(c, i)->child);
 }
 
 /* The scout first: it has carried over what it knows, and workers ask its board at once. */

@@ -30,6 +30,7 @@ struct member {
     struct crew *crew;
     enum member_state state;
     uint32_t offered; /* the generation that it has been asked to build; 0: none */
+    bool is_asked;    /* and it has not answered */
     uint32_t deaths;  /* since it last lived long */
     double started;   /* loop time */
     ev_timer retry;
@@ -71,6 +72,8 @@ bool crew_is_gone(const struct crew *c);     /* nobody runs */
 
 /* Phase one of `coming` for all who work; the number of those who will vote. */
 uint32_t crew_offer(struct crew *c);
+/* Those who have not answered an offer are no use. */
+void crew_kill_silent(struct crew *c);
 /* Phase two, for those who were asked. */
 void crew_commit(struct crew *c);
 void crew_rollback(struct crew *c);

@@ -4,6 +4,7 @@
 #include "proxy/generation.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "proxy/board.h"
 #include "proxy/bundle.h"
 #include "proxy/disk.h"
+#include "proxy/privsep.h"
 #include "proxy/tls_context.h"
 
 static void close_fd(int *fd)
@@ -63,9 +65,53 @@ static void judge_certificates(const struct config *config, const struct config_
     for (size_t i = 0; i < config->service_count; i++) {
         const struct service *s = &config->service[i];
 
-        if (s->policy.tls != FRONT_NONE)
+        if (s->protocol != NULL && s->certificate_count > 0)
             tls_context_free(tls_context_new(config, s, source, NULL, 0, d));
     }
+}
+
+/* There to be written, or to be made; nothing is made yet. */
+static bool can_write(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+
+    if (access(path, W_OK) == 0)
+        return true;
+    if (errno != ENOENT || slash == NULL || (size_t)(slash - path) >= sizeof folder)
+        return false;
+    snprintf(folder, sizeof folder, "%.*s/", (int)(slash - path), path);
+    return access(folder, W_OK | X_OK) == 0;
+}
+
+/* Found out now, since after a commit nothing may fail any more. */
+static void judge_log(const struct config *config, struct diagnosis *d)
+{
+    if (config->log_target == LOG_TO_FILE && !can_write(config->log_file))
+        diagnosis_error(d, config_origin(config, NULL, "log"), "starttlsd", "log",
+                        "make its folder, or write another path", "%s can't be written: %s",
+                        config->log_file, strerror(errno));
+}
+
+/* As far as this user can tell: only root changes users and roots. */
+static void judge_privileges(const struct config *config, struct diagnosis *d)
+{
+    struct privileges privileges;
+    int root;
+
+    if (!privsep_resolve(config, true, &privileges, d) || !privileges.is_root)
+        return;
+    root = privsep_root_open(config, d);
+    if (root >= 0)
+        close(root);
+}
+
+void generation_judge(const struct config *config, const struct config_source *source,
+                      struct diagnosis *d)
+{
+    judge_certificates(config, source, d);
+    judge_log(config, d);
+    judge_privileges(config, d);
 }
 
 static void out_of(struct diagnosis *d, const char *what)
@@ -91,7 +137,7 @@ struct generation *generation_load(const char *path, const char *fqdn, uint32_t 
     source = disk_source(&disk);
     g->config = config_load(path, &source, fqdn, d);
     if (g->config != NULL)
-        judge_certificates(g->config, &source, d);
+        generation_judge(g->config, &source, d);
     if (diagnosis_errors(d) == 0) {
         g->bundle = bundle_build(g->config, &source, fqdn, number, true);
         g->public_bundle = bundle_build(g->config, &source, fqdn, number, false);

@@ -31,6 +31,11 @@ struct generation {
     size_t place_count;
 };
 
+/* What only OpenSSL, the system's users and its files can judge; the rest config_load has judged. The same
+ * for `check`, a start and a reload. config may be incomplete (config_examine). */
+void generation_judge(const struct config *config, const struct config_source *source,
+                      struct diagnosis *d);
+
 /* Read and judge the file at `path` and all that it names, certificates included. NULL: complaints
  * in `d`. */
 MUST_CHECK struct generation *generation_load(const char *path, const char *fqdn, uint32_t number,

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config/endpoint.h"
 #include "proxy/board.h"
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
@@ -128,12 +129,15 @@ static void place_free(struct place *p)
     free(p);
 }
 
-/* Does something of ours listen on that port already, maybe on an address that overlaps? */
-static bool is_port_ours(const struct places *places, uint16_t port)
+/* Does something of ours take connections there already? */
+static bool is_ours(const struct places *places, const struct endpoint *e)
 {
-    for (const struct place *p = places->first; p != NULL; p = p->next)
-        if (p->port == port)
+    for (const struct place *p = places->first; p != NULL; p = p->next) {
+        const struct endpoint known = {.host = p->host, .port = p->port};
+
+        if (endpoint_overlap(&known, e))
             return true;
+    }
     return false;
 }
 
@@ -156,8 +160,8 @@ static struct place *place_new(struct places *places, const struct endpoint *e, 
     }
     /* With SO_REUSEPORT a second instance would share the port in silence, and get half of the
      * mail. */
-    alone = is_port_ours(places, e->port) ? -1 : bind_to(&a, false);
-    if (alone < 0 && !is_port_ours(places, e->port)) {
+    alone = is_ours(places, e) ? -1 : bind_to(&a, false);
+    if (alone < 0 && !is_ours(places, e)) {
         complain(e, section, errno, d);
         goto failed;
     }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -54,21 +56,18 @@ static bool rotate_tickets(struct master *m)
 {
     const struct config *config = m->crew.current->config;
     uint32_t rotation = config->ticket_rotation_ms, lifetime = config->ticket_lifetime_ms;
-    uint32_t keep = 1 + (rotation == 0 || rotation == CONFIG_OFF || lifetime == CONFIG_OFF
-                             ? 0
-                             : lifetime / rotation + (lifetime % rotation != 0));
+    uint32_t keep = 1 + lifetime / rotation + (lifetime % rotation != 0);
 
     return tls_ticket_keys_rotate(&m->crew.tickets,
                                   keep < TLS_TICKET_KEYS_MAX ? keep : TLS_TICKET_KEYS_MAX);
 }
 
 /* The interval is a configuration's, so each turn asks anew. */
-static void schedule_rotation(struct master *m)
+void master_schedule_rotation(struct master *m)
 {
     uint32_t rotation = m->crew.current->config->ticket_rotation_ms;
 
-    if (rotation == 0 || rotation == CONFIG_OFF)
-        return;
+    ev_timer_stop(m->loop, &m->rotation);
     ev_timer_set(&m->rotation, rotation / 1000.0, 0.0);
     ev_timer_start(m->loop, &m->rotation);
 }
@@ -81,7 +80,7 @@ static void on_rotation(struct ev_loop *loop, ev_timer *watcher, int events)
         crew_tell_tickets(&m->crew);
     else
         log_event(LEVEL_ERROR, "tickets.failed", "reason", "no random octets", NULL);
-    schedule_rotation(m);
+    master_schedule_rotation(m);
 }
 
 /* ---- stopping ---- */
@@ -103,6 +102,7 @@ static void stop(struct master *m)
 {
     if (m->phase == MASTER_STOPPING)
         return;
+    ev_timer_stop(m->loop, &m->rotation);
     reload_abandon(m);
     notify_stopping();
     m->phase = MASTER_STOPPING;
@@ -116,6 +116,7 @@ static void drain(struct master *m)
 {
     uint32_t timeout = m->crew.current->config->drain_timeout_ms;
 
+    ev_timer_stop(m->loop, &m->rotation);
     reload_abandon(m);
     notify_stopping();
     m->phase = MASTER_DRAINING;
@@ -167,6 +168,27 @@ static void on_int(struct ev_loop *loop, ev_signal *watcher, int events)
     stop(watcher->data);
 }
 
+static void on_usr2(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    log_event(LEVEL_WARNING, "server.upgrade", "reason",
+              "this version cannot be upgraded in place: restart it", NULL);
+}
+
+/* Nothing that this process holds may be read by others of its user, or be left in a core file. */
+static void protect_memory(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        log_errno(LEVEL_WARNING, "server.failed", "step", "no core dumps", NULL);
+}
+
+void master_tell_ready(const struct master *m)
+{
+    if (m->phase == MASTER_READY)
+        notify_ready();
+}
+
 static void on_ready(void *context, struct member *member)
 {
     struct master *m = context;
@@ -176,7 +198,7 @@ static void on_ready(void *context, struct member *member)
         return;
     m->phase = MASTER_READY;
     log_event(LEVEL_INFO, "server.ready", NULL);
-    notify_ready();
+    master_tell_ready(m);
 }
 
 static void on_vote(void *context, struct member *member, const char *refusal)
@@ -271,12 +293,13 @@ static void run(struct master *m)
     watch_signal(m, &m->on_hup, on_hup, SIGHUP);
     watch_signal(m, &m->on_term, on_term, SIGTERM);
     watch_signal(m, &m->on_int, on_int, SIGINT);
+    watch_signal(m, &m->on_usr2, on_usr2, SIGUSR2);
     ev_timer_init(&m->rotation, on_rotation, 0.0, 0.0);
     ev_timer_init(&m->end_of_time, on_end_of_time, 0.0, 0.0);
     m->rotation.data = m;
     m->end_of_time.data = m;
     reload_init(m);
-    schedule_rotation(m);
+    master_schedule_rotation(m);
     log_start(m);
     crew_start(&m->crew);
     ev_run(m->loop, 0);
@@ -307,6 +330,9 @@ int master_run(const char *config_path, bool is_caged)
         return EXIT_COULD_NOT;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    if (is_caged)
+        protect_memory();
     m.loop = ev_default_loop(EVFLAG_AUTO);
     m.fqdn = machine_fqdn();
     m.crew = (struct crew){.loop = m.loop,

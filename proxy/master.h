@@ -36,10 +36,16 @@ struct master {
     uint32_t votes_missing;
     ev_timer reload_timer;
 
-    ev_signal on_hup, on_term, on_int;
+    ev_signal on_hup, on_term, on_int, on_usr2;
     ev_timer rotation;    /* of ticket keys */
     ev_timer end_of_time; /* of a drain, then of the stop */
 };
+
+/* Once the server has been ready, the service manager hears when it is so again. */
+void master_tell_ready(const struct master *m);
+
+/* The interval is the current configuration's. */
+void master_schedule_rotation(struct master *m);
 
 /* `run`: until a signal ends it. The exit status. */
 int master_run(const char *config_path, bool is_caged);

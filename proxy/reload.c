@@ -3,10 +3,8 @@
  * nothing has changed. */
 #include "proxy/reload.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "proxy/log.h"
 #include "proxy/notify.h"
@@ -55,22 +53,6 @@ static const char *restart_needed(const struct config *then, const struct config
     return used == 0 ? NULL : space;
 }
 
-/* Found out now, since after the commit nothing may fail any more. */
-static void judge_log(const struct config *config, struct diagnosis *d)
-{
-    int fd;
-
-    if (config->log_target != LOG_TO_FILE)
-        return;
-    fd = open(config->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-    if (fd >= 0)
-        close(fd);
-    else
-        diagnosis_error(d, config_origin(config, NULL, "log"), "starttlsd", "log",
-                        "make its folder, or write another path", "%s can't be opened",
-                        config->log_file);
-}
-
 /* The generation that there will be, complete; NULL: complaints in `d`. */
 static struct generation *make_coming(struct master *m, struct diagnosis *d)
 {
@@ -78,8 +60,7 @@ static struct generation *make_coming(struct master *m, struct diagnosis *d)
 
     if (g == NULL)
         return NULL;
-    judge_log(g->config, d);
-    if (diagnosis_errors(d) == 0 && generation_open(g, &m->places, d))
+    if (generation_open(g, &m->places, d))
         return g;
     generation_free(g, NULL);
     return NULL;
@@ -89,7 +70,7 @@ static void finish(struct master *m)
 {
     ev_timer_stop(m->loop, &m->reload_timer);
     m->votes_missing = 0;
-    notify_ready();
+    master_tell_ready(m);
 }
 
 static void reject(struct master *m, const char *reason)
@@ -126,28 +107,34 @@ static void commit(struct master *m)
     generation_free(old, &m->places);
     crew_commit(&m->crew);
     take_log_settings(config);
+    master_schedule_rotation(m);
     log_event(needed == NULL ? LEVEL_INFO : LEVEL_WARNING, "config.reloaded", "restart_needed",
               needed, NULL);
     finish(m);
 }
 
+/* A child that does not answer does not serve either. */
 static void on_silence(struct ev_loop *loop, ev_timer *watcher, int events)
 {
-    reject(watcher->data, "a child did not answer in time");
+    struct master *m = watcher->data;
+
+    crew_kill_silent(&m->crew);
+    reject(m, "a child did not answer in time");
 }
 
 static void begin(struct master *m)
 {
     struct diagnosis *d = diagnosis_new();
 
-    notify_reloading();
+    if (m->phase == MASTER_READY)
+        notify_reloading();
     if (!log_reopen())
         log_errno(LEVEL_ERROR, "log.failed", NULL);
     m->crew.coming = make_coming(m, d);
     reload_log_complaints(d, "config.rejected");
     diagnosis_free(d);
     if (m->crew.coming == NULL) {
-        notify_ready();
+        master_tell_ready(m);
         return;
     }
     m->votes_missing = crew_offer(&m->crew);

@@ -4,6 +4,7 @@
 #include "proxy/scout_view.h"
 
 #include <arpa/inet.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -62,21 +63,31 @@ static void look_again(struct scout_target *t, double seconds)
     ev_timer_start(t->view->loop, &t->timer);
 }
 
+/* A backend in trouble is looked at soon, then less and less: 2 s, 4 s, 8 s ... A restarted one is found in
+ * about the time that its restart took. */
+static double seconds_in_doubt(const struct scout_target *t)
+{
+    double seconds = SECOND_LOOK_SECONDS;
+
+    if (t->looks_in_doubt == 0 && t->streak == 0)
+        return HUGE_VAL;
+    for (uint32_t i = 0; i < t->looks_in_doubt && seconds < 3600; i++)
+        seconds *= 2;
+    return seconds;
+}
+
 /* When it is time, counted from the last look, which may have been an older generation's. */
 static void look_in_time(struct scout_target *t)
 {
     uint32_t interval = t->view->config->health_interval_ms;
-    bool is_in_doubt = t->streak > 0 && t->streak < FAILURES_UNTIL_DOWN;
-    double seconds = interval / 1000.0;
+    double seconds = interval / 1000.0, doubt = seconds_in_doubt(t);
 
     if (t->last_probe_ms == 0) {
         look_again(t, 0.0);
         return;
     }
-    if (interval == CONFIG_OFF || interval == 0)
-        return;
-    if (is_in_doubt && seconds > SECOND_LOOK_SECONDS)
-        seconds = SECOND_LOOK_SECONDS;
+    if (seconds > doubt)
+        seconds = doubt;
     seconds -= (double)(now_ms() - t->last_probe_ms) / 1000.0;
     look_again(t, seconds > 0.0 ? seconds : 0.0);
 }
@@ -84,6 +95,7 @@ static void look_in_time(struct scout_target *t)
 static void note_good(struct scout_target *t, uint64_t when_ms)
 {
     t->streak = 0;
+    t->looks_in_doubt = 0;
     if (when_ms > t->last_good_ms)
         t->last_good_ms = when_ms;
     set_health(t, BACKEND_UP, NULL);
@@ -101,10 +113,13 @@ static void on_probe_done(void *context, bool is_good, const char *why)
     struct scout_target *t = context;
 
     t->last_probe_ms = now_ms();
-    if (is_good)
+    if (is_good) {
         note_good(t, t->last_probe_ms);
-    else
+    } else {
+        if (t->streak > 0)
+            t->looks_in_doubt++;
         note_failures(t, 1, why);
+    }
     look_in_time(t);
 }
 
@@ -141,8 +156,11 @@ static void read_experience(struct scout_target *t, uint32_t w, uint64_t now)
     }
     fresh = met.failures > t->failures_seen[w] ? met.failures - t->failures_seen[w] : 0;
     t->failures_seen[w] = met.failures;
-    if (fresh > 0 && met.last_failure_ms > t->last_good_ms)
+    if (fresh > 0 && met.last_failure_ms > t->last_good_ms) {
         note_failures(t, fresh, "sessions failed");
+        if (!scout_probe_is_running(&t->probe))
+            look_in_time(t); /* sooner than was planned while all was well */
+    }
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -193,6 +211,7 @@ static void inherit(struct scout_target *t, const struct scout_view *old)
             continue;
         t->health = o->health;
         t->streak = o->streak;
+        t->looks_in_doubt = o->looks_in_doubt;
         t->last_good_ms = o->last_good_ms;
         t->last_probe_ms = o->last_probe_ms;
         return;

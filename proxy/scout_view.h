@@ -22,6 +22,7 @@ struct scout_target {
     struct scout_name *name;
     enum backend_health health;
     uint32_t streak;           /* failures in a row, ours and the workers' */
+    uint32_t looks_in_doubt;   /* in vain, since it was well */
     uint64_t last_probe_ms;    /* CLOCK_MONOTONIC */
     uint64_t last_good_ms;     /* a probe or a session */
     uint32_t *failures_seen;   /* by worker: what is counted already */

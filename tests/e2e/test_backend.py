@@ -372,6 +372,21 @@ def resident(pid):
     return int(status(pid)["VmRSS"].split()[0])
 
 
+def test_a_backend_that_was_restarted_is_found_within_seconds(gateway, backend):
+    """With the default health_interval of 30 s: sessions that failed make the scout look sooner."""
+    behind = backend()
+    port = behind.port
+    server = gateway(behind, **SHORT)
+    behind.close()
+    for _ in range(2):
+        answer_behind_tls(server)
+    server.wait_for("backend.down")
+    backend(port=port)
+    began = time.monotonic()
+    server.wait_for("backend.up", count=2)
+    assert time.monotonic() - began < 10
+
+
 class Sipping(Script):
     """Takes the commands, then content by the sip, each when the test says so."""
 

@@ -154,6 +154,45 @@ def test_a_second_instance_is_refused(gateway, backend):
         assert client.greeting.startswith("220")
 
 
+def test_a_second_instance_is_refused_on_another_address_of_the_port(gateway, backend, free_port):
+    """One of ours on the port must not hide what another process has beside it."""
+    behind = backend()
+    port = free_port()
+    gateway(behind, listen=f"127.0.0.2:{port}")
+    second = gateway(behind, listen=f"127.0.0.1:{port}\nlisten = 127.0.0.2:{port}", start=False).launch()
+    second.expected_code = second.wait()
+    assert second.expected_code in (1, 3)
+    assert f"127.0.0.2:{port}" in second.text() and "in use" in second.text()
+
+
+def test_an_upgrade_that_is_not_there_yet_ends_nothing(gateway, backend):
+    server = gateway(backend())
+    server.signal(signal.SIGUSR2)
+    server.wait_for("server.upgrade")
+    server.signal(signal.SIGUSR1)
+    with Client(server.port) as client:
+        assert client.greeting.startswith("220")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("line, reason", [
+    ("user = nosuchuser", "there is no user nosuchuser"),
+    ("group = nosuchgroup", "there is no group nosuchgroup"),
+    ("chroot = /nonexistent/root", "can't be opened"),
+    ("log = /nonexistent/folder/log", "can't be written"),
+])
+def test_check_refuses_what_run_refuses(gateway, backend, line, reason):
+    server = gateway(backend(), start=False)
+    server.write(server.ini.read_text().replace("[starttlsd]", f"[starttlsd]\n{line}"))
+    checked = subprocess.run([PROGRAM, "check", f"--config={server.ini}"], capture_output=True, text=True)
+    assert checked.returncode == 1
+    assert re.search(rf"{re.escape(str(server.ini))}:\d+: \[starttlsd\] {line.split()[0]}: .*{reason}", checked.stderr)
+    server.launch()
+    server.expected_code = server.wait()
+    assert server.expected_code in (1, 3)
+    assert reason in server.text()
+
+
 @pytest.mark.parametrize("role", ["worker", "scout", "resolver"])
 def test_a_dead_child_is_replaced(gateway, backend, role):
     server = gateway(backend())

@@ -231,6 +231,21 @@ static void ticket_keys_go_to_workers_alone(void **state)
     close_pair(&p);
 }
 
+/* child_send() asks before it speaks: nothing but another STOP fits behind an end. */
+static void an_ending_child_is_known(void **state)
+{
+    struct pair p = open_pair(ROLE_WORKER);
+
+    say(p.master, MESSAGE_START, &start, 0);
+    assert_false(channel_is_ending(p.master));
+    say(p.master, MESSAGE_DRAIN, NULL, 0);
+    assert_true(channel_is_ending(p.master));
+    say(p.master, MESSAGE_STOP, NULL, 0);
+    say(p.master, MESSAGE_STOP, NULL, 0);
+    assert_true(channel_is_ending(p.master));
+    close_pair(&p);
+}
+
 static void closed_end_is_told_from_a_broken_one(void **state)
 {
     struct pair p = open_pair(ROLE_WORKER);
@@ -308,6 +323,7 @@ int main(void)
         cmocka_unit_test(hostile_child_is_found_out),
         cmocka_unit_test(child_trusts_no_master_that_breaks_the_table),
         cmocka_unit_test(ticket_keys_go_to_workers_alone),
+        cmocka_unit_test(an_ending_child_is_known),
         cmocka_unit_test(closed_end_is_told_from_a_broken_one),
         cmocka_unit_test(slow_child_gets_everything_in_order),
         cmocka_unit_test(child_that_never_reads_is_given_up),
