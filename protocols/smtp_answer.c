@@ -39,6 +39,9 @@ static bool is_in_order(const struct smtp_server *s, unsigned code)
         return false;
     if (s->pending[s->first] == PENDING_DATA)
         return code == 354 || code >= 400; /* after 2xx nobody would know what comes next */
+    /* Accepted before it was said: the client would forget a message that nobody has. */
+    if (s->pending[s->first] == PENDING_CONTENT && s->input == INPUT_CONTENT)
+        return code >= 400;
     return code / 100 != 3;
 }
 
@@ -59,6 +62,7 @@ static enum note conclude(struct smtp_server *s)
 
     smtp_client_next(&s->backend);
     s->output = OUTPUT_NOTHING;
+    s->reply_lines = 0;
     if (s->pending_count > 0) {
         s->pending_count--;
         if (code != 354)
@@ -126,6 +130,7 @@ static struct verdict forward_line(struct smtp_server *s, const struct line *lin
 {
     struct verdict v = verdict_forward(SIDE_CLIENT, line->is_crlf ? line->take : line->text.len);
 
+    s->reply_lines++;
     s->output = line->is_crlf ? OUTPUT_LINES : OUTPUT_LINE_END;
     s->ends_reply = is_last;
     if (line->is_crlf && is_last)
@@ -154,6 +159,8 @@ static struct verdict reply(struct smtp_server *s, struct span window)
     case SMTP_CLIENT_LAST: is_last = true; break;
     case SMTP_CLIENT_LINE: break;
     }
+    if (s->reply_lines >= SMTP_REPLY_LINES_MAX)
+        return violation(s, window);
     if (s->output == OUTPUT_NOTHING) {
         if (!is_in_order(s, s->backend.code))
             return violation(s, window);

@@ -37,7 +37,8 @@ static bool is_parameter(struct span token)
     while (++i < token.len) {
         unsigned char c = (unsigned char)token.data[i];
 
-        if (c <= ' ' || c == '=' || c == 127)
+        /* RFC 5321 lets < and > pass; a greedy reader would find another path between them. */
+        if (c <= ' ' || c == '=' || c == '<' || c == '>' || c == 127)
             return false;
     }
     return true;

@@ -13,6 +13,9 @@
 
 #define SMTP_OUTSTANDING_MAX 100
 
+/* HELP is the longest that servers say; a reply without end would keep a session for ever. */
+#define SMTP_REPLY_LINES_MAX 1000
+
 /* Octets of what the administrator wrote that fit in our own greeting. */
 #define SMTP_GREETING_MAX ((size_t)256)
 #define SMTP_SPACE        ((size_t)384)
@@ -85,7 +88,8 @@ struct smtp_server {
 
     struct smtp_client backend;
     enum smtp_output output;
-    bool ends_reply; /* OUTPUT_LINE_END: this line is the reply's last */
+    unsigned reply_lines; /* of it that have passed */
+    bool ends_reply;      /* OUTPUT_LINE_END: this line is the reply's last */
     struct smtp_capabilities capabilities;
 
     unsigned first, pending_count; /* of the ring */

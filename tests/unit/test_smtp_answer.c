@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/play.h"
+#include "tests/unit/player.h"
 
 static const struct policy policy = {
     .is_enforced = true, .hostname = "mx.example", .relay = RELAY_BACKEND, .max_errors = 20};
@@ -241,16 +242,33 @@ static void a_final_reply_before_the_end_of_content(void **state)
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
 
-static void an_early_250_too(void **state)
+/* The client would forget a message that nobody has. */
+static void an_early_250_is_not_believed(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("DATA\r\n"), TO_BACKEND("DATA\r\n")},
         {BACKEND("354 go\r\n"), TO_CLIENT("354 go\r\n")},
         {CLIENT("a\r\n"), TO_BACKEND("a\r\n")},
-        {BACKEND("250-a\n250 b\n"), TO_CLIENT("250-a\r\n250 b\r\n"), RESETS(BACKEND_LOST),
-         NOTES(MESSAGE)},
+        {BACKEND("250-a\n250 b\n"), TO_CLIENT(LOST), RESETS(BACKEND_LOST), NOTES(BACKEND_REPLY)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void a_reply_without_end_is_none(void **state)
+{
+    struct player p;
+
+    player_init(&p, &smtp_protocol, &policy, true);
+    player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+    player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    player_feed(&p, SIDE_BACKEND, "220 b\r\n", 7);
+    player_feed(&p, SIDE_CLIENT, "HELP\r\n", 6);
+    for (int i = 0; i < 1000; i++)
+        player_feed(&p, SIDE_BACKEND, "214-x\r\n", 7);
+    assert_int_equal(p.end, END_NONE);
+    player_feed(&p, SIDE_BACKEND, "214-x\r\n", 7);
+    assert_int_equal(p.end, END_BACKEND_LOST);
+    player_clear(&p);
 }
 
 static void a_421_during_content(void **state)
@@ -449,7 +467,8 @@ int main(void)
         cmocka_unit_test(a_refused_message_is_no_message),
         cmocka_unit_test(a_second),
         cmocka_unit_test(a_final_reply_before_the_end_of_content),
-        cmocka_unit_test(an_early_250_too),
+        cmocka_unit_test(an_early_250_is_not_believed),
+        cmocka_unit_test(a_reply_without_end_is_none),
         cmocka_unit_test(a_421_during_content),
         cmocka_unit_test(content_is_normalised),
         cmocka_unit_test(smuggled_envelopes_stay_content),

@@ -86,6 +86,7 @@ static const char *const others[] = {
     "RCPT TO:<a@example.org> b@example.com",
     "RCPT TO:<a@example.org>\tNOTIFY=NEVER",
     "RCPT TO:<a@example.org> NOTIFY=",
+    "RCPT TO:<a@example.org> X=<b@example.com>",
     "RCPT TO:<a@example.org> =NEVER",
     "RCPT TO:<a@example.org> -X=1",
     "RCPT TO:<a@example.org> A=B=C",
