@@ -30,6 +30,5 @@ USER 65532:65532
 EXPOSE 2525
 # SIGTERM drains (drain_timeout, 25s): give `docker stop` a few seconds more than that.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=60s --timeout=10s CMD ["/usr/sbin/starttlsd", "check"]
 ENTRYPOINT ["/usr/sbin/starttlsd"]
 CMD ["run"]

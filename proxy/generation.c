@@ -15,6 +15,7 @@
 #include "proxy/disk.h"
 #include "proxy/privsep.h"
 #include "proxy/tls_context.h"
+#include "proxy/tls_expiry.h"
 
 static void close_fd(int *fd)
 {
@@ -149,6 +150,16 @@ struct generation *generation_load(const char *path, const char *fqdn, uint32_t 
         return g;
     generation_free(g, NULL);
     return NULL;
+}
+
+void generation_log_certificates(const struct generation *g)
+{
+    struct disk_source disk;
+    struct config_source source = disk_source(&disk);
+
+    disk_source_init(&disk);
+    tls_expiry_log(g->config, &source);
+    disk_source_clear(&disk);
 }
 
 static bool open_boards(struct generation *g, uint32_t workers, struct diagnosis *d)

@@ -36,6 +36,9 @@ struct generation {
 void generation_judge(const struct config *config, const struct config_source *source,
                       struct diagnosis *d);
 
+/* Tell the log which certificates are in service. */
+void generation_log_certificates(const struct generation *g);
+
 /* Read and judge the file at `path` and all that it names, certificates included. NULL: complaints
  * in `d`. */
 MUST_CHECK struct generation *generation_load(const char *path, const char *fqdn, uint32_t number,
