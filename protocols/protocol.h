@@ -54,10 +54,15 @@ enum end {
     END_ERROR,
 };
 
+/* Room for a text that a step has to compose. */
+#define EVENT_SPACE ((size_t)512)
+
 struct event {
     enum event_kind kind;
     enum side side;
     enum end reason; /* EVENT_BACKEND_FAILED, EVENT_BUSY: why, and the verdict's `end` */
+    char *
+        space; /* EVENT_SPACE octets, borrowed: what is composed there is read before the next step */
 };
 
 enum verdict_kind {
@@ -96,7 +101,7 @@ struct verdict {
     enum note note;
     enum end end;     /* VERDICT_CLOSE, VERDICT_RESET: why */
     size_t take;      /* octets of the window now dealt with; never shown again */
-    struct span text; /* constant, inside the policy, or inside the machine until its next step */
+    struct span text; /* constant, inside the policy, or inside the event's space */
 };
 
 /* What the machine waits for: the session picks the time limit by it. */

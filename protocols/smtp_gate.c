@@ -200,7 +200,7 @@ static struct verdict parameters(struct smtp_server *s, struct span window)
 static struct verdict content(struct smtp_server *s, struct span window)
 {
     const struct smtp_content_piece piece =
-        smtp_content_next(&s->content, window, s->space, sizeof(s->space));
+        smtp_content_next(&s->content, window, s->space, EVENT_SPACE);
 
     switch (piece.kind) {
     case CONTENT_MORE: return verdict_more(piece.take);

@@ -18,7 +18,6 @@
 
 /* Octets of what the administrator wrote that fit in our own greeting. */
 #define SMTP_GREETING_MAX ((size_t)256)
-#define SMTP_SPACE        ((size_t)384)
 
 /*
  * PREAMBLE ──STARTTLS──▶ (a blank machine) CONNECTING ──220──▶ GATE
@@ -95,7 +94,7 @@ struct smtp_server {
     unsigned first, pending_count; /* of the ring */
     unsigned char pending[SMTP_OUTSTANDING_MAX];
 
-    char space[SMTP_SPACE]; /* texts of verdicts that had to be composed */
+    char *space; /* the event's */
 };
 
 enum smtp_strike { STRIKE_ALWAYS, STRIKE_NEVER, STRIKE_ONCE_A_TRANSACTION };

@@ -44,7 +44,7 @@ static struct verdict hello(struct smtp_server *s, const struct line *line,
         return smtp_refuse(s, line->take, &no_name);
     return verdict_send(
         SIDE_CLIENT, line->take,
-        reply_join(s->space, sizeof(s->space), command->verb == VERB_EHLO ? ehlo : helo, 3));
+        reply_join(s->space, EVENT_SPACE, command->verb == VERB_EHLO ? ehlo : helo, 3));
 }
 
 /* RFC 3207, section 4. What came in the same breath was sent in the clear by whoever

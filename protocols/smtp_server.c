@@ -8,7 +8,7 @@
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
 
-static_assert(SMTP_GREETING_MAX + 96 <= SMTP_SPACE, "a greeting and an EHLO reply fit");
+static_assert(SMTP_GREETING_MAX + 96 <= EVENT_SPACE, "a greeting and an EHLO reply fit");
 
 static void init(void *machine, const struct policy *policy, const struct facts *facts)
 {
@@ -31,7 +31,7 @@ static struct verdict greet(struct smtp_server *s)
         span_of(policy->greeting == NULL ? " ESMTP\r\n" : "\r\n"),
     };
 
-    return verdict_send(SIDE_CLIENT, 0, reply_join(s->space, sizeof(s->space), part, 3));
+    return verdict_send(SIDE_CLIENT, 0, reply_join(s->space, EVENT_SPACE, part, 3));
 }
 
 static struct verdict drain(struct smtp_server *s, size_t take)
@@ -84,6 +84,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
 {
     struct smtp_server *s = machine;
 
+    s->space = event->space;
     if (s->farewell.end != END_NONE)
         return smtp_end(s, s->farewell.end, s->farewell.text, window.len);
     switch (event->kind) {

@@ -42,7 +42,8 @@ struct scratch {
     size_t sending;
     char records[READ_BUDGET + 2 * RECORD_MAX];
 
-    char failure[160]; /* the reason of the last failure, see stream.h */
+    char space[EVENT_SPACE]; /* for the module's texts */
+    char failure[160];       /* the reason of the last failure, see stream.h */
 };
 
 #endif

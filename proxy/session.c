@@ -386,7 +386,7 @@ static void refuse(struct engine *e, const struct snapshot_service *service, int
                    const union board_address *peer)
 {
     static const struct facts clear = {0};
-    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, END_LIMIT};
+    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, END_LIMIT, e->scratch->space};
     const struct protocol *p = service->config->protocol;
     void *machine = e->scratch->window;
     struct verdict v;

@@ -71,7 +71,7 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
 void session_tell(struct session *s, enum event_kind kind, enum side side, enum end reason)
 {
     static const struct span nothing = {"", 0};
-    struct event event = {kind, side, reason};
+    struct event event = {kind, side, reason, s->engine->scratch->space};
     struct verdict v = s->protocol->step(s->machine, &event, nothing);
 
     assert(v.take == 0);
@@ -94,7 +94,7 @@ static bool is_fed(const struct session *s, enum side side)
 
 struct span session_show(struct session *s, enum side side, struct span window)
 {
-    const struct event event = {EVENT_BYTES, side, END_NONE};
+    const struct event event = {EVENT_BYTES, side, END_NONE, s->engine->scratch->space};
     const uint32_t tries = s->try.tries;
 
     for (;;) {

@@ -28,6 +28,7 @@ struct player {
     const struct protocol *protocol;
     const struct policy *policy;
     void *machine;
+    char *space;               /* of the events; of its exact size too */
     struct octets window[2];   /* by side: what it sent and no step has taken */
     struct octets received[2]; /* by side: what was sent to it */
     bool is_held[2];
@@ -88,7 +89,8 @@ static inline void player_init(struct player *p, const struct protocol *protocol
 
     *p = (struct player){.protocol = protocol, .policy = policy, .outcome = VERDICT_MORE};
     p->machine = malloc(protocol->size);
-    PROMISE(p->machine != NULL);
+    p->space = malloc(EVENT_SPACE);
+    PROMISE(p->machine != NULL && p->space != NULL);
     memset(p->machine, 0xa5, protocol->size); /* "zeroed or not" */
     protocol->init(p->machine, policy, &facts);
 }
@@ -100,6 +102,7 @@ static inline void player_clear(struct player *p)
         octets_clear(&p->received[side]);
     }
     free(p->machine);
+    free(p->space);
 }
 
 static inline bool player_is_over(const struct player *p)
@@ -190,7 +193,7 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
 /* All steps that the window of `side` is good for. */
 static inline void player_show(struct player *p, enum side side)
 {
-    const struct event event = {.kind = EVENT_BYTES, .side = side};
+    const struct event event = {.kind = EVENT_BYTES, .side = side, .space = p->space};
     bool again = true;
 
     for (size_t n = 0; again && !player_is_over(p); n++) {
@@ -209,7 +212,7 @@ static inline void player_show(struct player *p, enum side side)
 static inline void player_tell(struct player *p, enum event_kind kind, enum side side,
                                enum end reason)
 {
-    const struct event event = {.kind = kind, .side = side, .reason = reason};
+    const struct event event = {.kind = kind, .side = side, .reason = reason, .space = p->space};
     struct verdict v = p->protocol->step(p->machine, &event, (struct span){"", 0});
     bool was_held = p->is_held[side], had_new = p->has_new[side];
 
