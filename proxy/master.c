@@ -10,9 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <ev.h>
 #include <openssl/crypto.h>
 
+#include "proxy/crew.h"
 #include "proxy/hostname.h"
+#include "proxy/listener.h"
 #include "proxy/log.h"
 #include "proxy/machine.h"
 #include "proxy/notify.h"
@@ -29,6 +32,29 @@ enum { EXIT_GOOD = 0, EXIT_NO = 1, EXIT_COULD_NOT = 3 };
 
 /* Children that have been stopped have so long to end. */
 #define STOP_SECONDS 5.0
+
+enum master_phase {
+    MASTER_STARTING, /* until everybody has been at work once */
+    MASTER_READY,
+    MASTER_DRAINING,
+    MASTER_STOPPING,
+};
+
+struct master {
+    bool is_caged;
+    enum master_phase phase;
+    int exit_status;
+
+    struct ev_loop *loop;
+    struct crew crew;
+    struct places places;
+    struct reload reload;
+
+    ev_signal on_hup, on_term, on_int, on_usr2;
+    double rotated;       /* loop time of the newest ticket key */
+    ev_timer rotation;    /* to the next one */
+    ev_timer end_of_time; /* of a drain, then of the stop */
+};
 
 /* Of one worker. It holds the listening sockets of all, twice as many while a reload replaces them.
  */
@@ -58,17 +84,22 @@ static bool rotate_tickets(struct master *m)
     uint32_t rotation = config->ticket_rotation_ms, lifetime = config->ticket_lifetime_ms;
     uint32_t keep = 1 + lifetime / rotation + (lifetime % rotation != 0);
 
+    m->rotated = ev_now(m->loop);
     return tls_ticket_keys_rotate(&m->crew.tickets,
                                   keep < TLS_TICKET_KEYS_MAX ? keep : TLS_TICKET_KEYS_MAX);
 }
 
-/* The interval is a configuration's, so each turn asks anew. */
-void master_schedule_rotation(struct master *m)
+/* The interval is a configuration's. It counts from the last turn, so that reloads which come more
+ * often than turns put none off. */
+static void schedule_rotation(struct master *m)
 {
-    uint32_t rotation = m->crew.current->config->ticket_rotation_ms;
+    double interval = m->crew.current->config->ticket_rotation_ms / 1000.0;
+    double left = m->rotated + interval - ev_now(m->loop);
 
+    if (left > interval)
+        left = interval; /* the clock was put back */
     ev_timer_stop(m->loop, &m->rotation);
-    ev_timer_set(&m->rotation, rotation / 1000.0, 0.0);
+    ev_timer_set(&m->rotation, left > 0.0 ? left : 0.0, 0.0);
     ev_timer_start(m->loop, &m->rotation);
 }
 
@@ -80,7 +111,7 @@ static void on_rotation(struct ev_loop *loop, ev_timer *watcher, int events)
         crew_tell_tickets(&m->crew);
     else
         log_event(LEVEL_ERROR, "tickets.failed", "reason", "no random octets", NULL);
-    master_schedule_rotation(m);
+    schedule_rotation(m);
 }
 
 /* ---- stopping ---- */
@@ -98,14 +129,20 @@ static void set_end_of_time(struct master *m, double seconds)
     ev_timer_start(m->loop, &m->end_of_time);
 }
 
+/* From here on there is nothing new for the children: no generation, no key. */
+static void begin_end(struct master *m, enum master_phase phase)
+{
+    m->phase = phase;
+    ev_timer_stop(m->loop, &m->rotation);
+    reload_abandon(&m->reload);
+    notify_stopping();
+}
+
 static void stop(struct master *m)
 {
     if (m->phase == MASTER_STOPPING)
         return;
-    ev_timer_stop(m->loop, &m->rotation);
-    reload_abandon(m);
-    notify_stopping();
-    m->phase = MASTER_STOPPING;
+    begin_end(m, MASTER_STOPPING);
     generation_close_places(m->crew.current, &m->places);
     crew_stop(&m->crew);
     set_end_of_time(m, STOP_SECONDS);
@@ -116,10 +153,7 @@ static void drain(struct master *m)
 {
     uint32_t timeout = m->crew.current->config->drain_timeout_ms;
 
-    ev_timer_stop(m->loop, &m->rotation);
-    reload_abandon(m);
-    notify_stopping();
-    m->phase = MASTER_DRAINING;
+    begin_end(m, MASTER_DRAINING);
     log_event(LEVEL_INFO, "server.drain", NULL);
     /* Ours go first: then the last to close a queue is a worker that has just found it empty. */
     generation_close_places(m->crew.current, &m->places);
@@ -150,7 +184,9 @@ static void fail_start(struct master *m, const char *reason)
 
 static void on_hup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
-    reload_request(watcher->data);
+    struct master *m = watcher->data;
+
+    reload_request(&m->reload);
 }
 
 static void on_term(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -183,28 +219,49 @@ static void protect_memory(void)
         log_errno(LEVEL_WARNING, "server.failed", "step", "no core dumps", NULL);
 }
 
-void master_tell_ready(const struct master *m)
+/* The service manager hears READY=1 here alone, and not before it is so. */
+static void tell_ready(const struct master *m)
 {
     if (m->phase == MASTER_READY)
         notify_ready();
+}
+
+static void on_reload_begin(void *context)
+{
+    const struct master *m = context;
+
+    if (m->phase == MASTER_READY)
+        notify_reloading();
+}
+
+static void on_reload_end(void *context)
+{
+    struct master *m = context;
+
+    if (m->phase >= MASTER_DRAINING)
+        return;
+    schedule_rotation(m);
+    tell_ready(m);
 }
 
 static void on_ready(void *context, struct member *member)
 {
     struct master *m = context;
 
-    reload_resume(m);
+    reload_resume(&m->reload);
     if (m->phase != MASTER_STARTING || !crew_is_ready(&m->crew))
         return;
     m->phase = MASTER_READY;
     log_event(LEVEL_INFO, "server.ready", NULL);
-    master_tell_ready(m);
+    tell_ready(m);
 }
 
 static void on_vote(void *context, struct member *member, const char *refusal)
 {
-    reload_vote(context, member, refusal);
-    reload_resume(context);
+    struct master *m = context;
+
+    reload_vote(&m->reload, member, refusal);
+    reload_resume(&m->reload);
 }
 
 static void on_death(void *context, struct member *member, int status)
@@ -220,8 +277,8 @@ static void on_death(void *context, struct member *member, int status)
         fail_start(m, "a child could not start");
         return;
     }
-    reload_vote(m, member, "a child died while it built the configuration");
-    reload_resume(m);
+    reload_vote(&m->reload, member, "a child died while it built the configuration");
+    reload_resume(&m->reload);
 }
 
 /* ---- starting ---- */
@@ -240,22 +297,23 @@ static bool open_log(const struct config *config)
 static int prepare(struct master *m, struct diagnosis *d)
 {
     struct crew *c = &m->crew;
+    struct reload *r = &m->reload;
 
-    c->current = generation_load(m->config_path, m->fqdn, ++m->generations, d);
+    c->current = generation_load(r->config_path, r->fqdn, ++r->generations, d);
     if (c->current == NULL)
-        return access(m->config_path, R_OK) == 0 ? EXIT_NO : EXIT_COULD_NOT;
-    m->started_with = c->current->config;
-    if (!privsep_resolve(m->started_with, m->is_caged, &c->privileges, d))
+        return access(r->config_path, R_OK) == 0 ? EXIT_NO : EXIT_COULD_NOT;
+    r->started_with = c->current->config;
+    if (!privsep_resolve(r->started_with, m->is_caged, &c->privileges, d))
         return EXIT_NO;
     if (c->privileges.is_root && c->privileges.is_caged) {
-        c->root = privsep_root_open(m->started_with, d);
+        c->root = privsep_root_open(r->started_with, d);
         if (c->root < 0)
             return EXIT_COULD_NOT;
     }
-    if (!open_log(m->started_with))
+    if (!open_log(r->started_with))
         return EXIT_COULD_NOT;
     (void)machine_descriptors(); /* listening sockets need some as well */
-    c->workers = m->started_with->workers == 0 ? machine_cpus() : m->started_with->workers;
+    c->workers = r->started_with->workers == 0 ? machine_cpus() : r->started_with->workers;
     m->places.workers = c->workers;
     if (!generation_open(c->current, &m->places, d))
         return EXIT_COULD_NOT;
@@ -298,8 +356,8 @@ static void run(struct master *m)
     ev_timer_init(&m->end_of_time, on_end_of_time, 0.0, 0.0);
     m->rotation.data = m;
     m->end_of_time.data = m;
-    reload_init(m);
-    master_schedule_rotation(m);
+    reload_init(&m->reload);
+    schedule_rotation(m);
     log_start(m);
     crew_start(&m->crew);
     ev_run(m->loop, 0);
@@ -309,10 +367,10 @@ static void run(struct master *m)
 
 static void clear(struct master *m)
 {
-    if (m->crew.current != NULL && m->crew.current->config == m->started_with)
+    if (m->crew.current != NULL && m->crew.current->config == m->reload.started_with)
         m->crew.current->config = NULL;
     generation_free(m->crew.current, &m->places);
-    config_free(m->started_with);
+    config_free(m->reload.started_with);
     if (m->crew.root >= 0)
         close(m->crew.root);
     OPENSSL_cleanse(&m->crew.tickets, sizeof m->crew.tickets);
@@ -321,7 +379,7 @@ static void clear(struct master *m)
 
 int master_run(const char *config_path, bool is_caged)
 {
-    struct master m = {.config_path = config_path, .is_caged = is_caged};
+    struct master m = {.is_caged = is_caged};
     struct diagnosis *d = diagnosis_new();
 
     if (!tls_library_start()) {
@@ -334,13 +392,19 @@ int master_run(const char *config_path, bool is_caged)
     if (is_caged)
         protect_memory();
     m.loop = ev_default_loop(EVFLAG_AUTO);
-    m.fqdn = machine_fqdn();
     m.crew = (struct crew){.loop = m.loop,
                            .root = -1,
                            .on_vote = on_vote,
                            .on_ready = on_ready,
                            .on_death = on_death,
                            .context = &m};
+    m.reload = (struct reload){.config_path = config_path,
+                               .fqdn = machine_fqdn(),
+                               .crew = &m.crew,
+                               .places = &m.places,
+                               .on_begin = on_reload_begin,
+                               .on_end = on_reload_end,
+                               .context = &m};
     m.exit_status = prepare(&m, d);
     if (m.exit_status == EXIT_GOOD) {
         reload_log_complaints(d, "config.rejected");

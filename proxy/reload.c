@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "proxy/log.h"
-#include "proxy/notify.h"
 
 #define VOTE_SECONDS 10.0
 
@@ -54,34 +53,34 @@ static const char *restart_needed(const struct config *then, const struct config
 }
 
 /* The generation that there will be, complete; NULL: complaints in `d`. */
-static struct generation *make_coming(struct master *m, struct diagnosis *d)
+static struct generation *make_coming(struct reload *r, struct diagnosis *d)
 {
-    struct generation *g = generation_load(m->config_path, m->fqdn, ++m->generations, d);
+    struct generation *g = generation_load(r->config_path, r->fqdn, ++r->generations, d);
 
     if (g == NULL)
         return NULL;
-    if (generation_open(g, &m->places, d))
+    if (generation_open(g, r->places, d))
         return g;
     generation_free(g, NULL);
     return NULL;
 }
 
-static void finish(struct master *m)
+static void finish(struct reload *r)
 {
-    ev_timer_stop(m->loop, &m->reload_timer);
-    m->votes_missing = 0;
-    master_tell_ready(m);
+    ev_timer_stop(r->crew->loop, &r->silence);
+    r->votes_missing = 0;
+    r->on_end(r->context);
 }
 
-static void reject(struct master *m, const char *reason)
+static void reject(struct reload *r, const char *reason)
 {
-    struct generation *coming = m->crew.coming;
+    struct generation *coming = r->crew->coming;
 
     log_event(LEVEL_ERROR, "config.rejected", "reason", reason, NULL);
-    crew_rollback(&m->crew);
-    m->crew.coming = NULL;
-    generation_free(coming, &m->places);
-    finish(m);
+    crew_rollback(r->crew);
+    r->crew->coming = NULL;
+    generation_free(coming, r->places);
+    finish(r);
 }
 
 static void take_log_settings(const struct config *config)
@@ -91,96 +90,94 @@ static void take_log_settings(const struct config *config)
     log_configure(config->log_format, config->log_level);
 }
 
-static void commit(struct master *m)
+static void commit(struct reload *r)
 {
-    struct generation *old = m->crew.current;
-    struct config *config = m->crew.coming->config;
+    struct generation *old = r->crew->current;
+    struct config *config = r->crew->coming->config;
     char keys[64];
-    const char *needed = restart_needed(m->started_with, config, keys, sizeof keys);
+    const char *needed = restart_needed(r->started_with, config, keys, sizeof keys);
 
-    m->crew.current = m->crew.coming;
-    m->crew.coming = NULL;
+    r->crew->current = r->crew->coming;
+    r->crew->coming = NULL;
     /* Our descriptors of addresses that are not listened on any more go first: then the last one to
      * close such a queue is a worker that has just found it empty. */
-    if (old->config == m->started_with)
+    if (old->config == r->started_with)
         old->config = NULL; /* kept for comparison */
-    generation_free(old, &m->places);
-    crew_commit(&m->crew);
+    generation_free(old, r->places);
+    crew_commit(r->crew);
     take_log_settings(config);
-    master_schedule_rotation(m);
     log_event(needed == NULL ? LEVEL_INFO : LEVEL_WARNING, "config.reloaded", "restart_needed",
               needed, NULL);
-    finish(m);
+    finish(r);
 }
 
 /* A child that does not answer does not serve either. */
 static void on_silence(struct ev_loop *loop, ev_timer *watcher, int events)
 {
-    struct master *m = watcher->data;
+    struct reload *r = watcher->data;
 
-    crew_kill_silent(&m->crew);
-    reject(m, "a child did not answer in time");
+    crew_kill_silent(r->crew);
+    reject(r, "a child did not answer in time");
 }
 
-static void begin(struct master *m)
+static void begin(struct reload *r)
 {
     struct diagnosis *d = diagnosis_new();
 
-    if (m->phase == MASTER_READY)
-        notify_reloading();
+    r->on_begin(r->context);
     if (!log_reopen())
         log_errno(LEVEL_ERROR, "log.failed", NULL);
-    m->crew.coming = make_coming(m, d);
+    r->crew->coming = make_coming(r, d);
     reload_log_complaints(d, "config.rejected");
     diagnosis_free(d);
-    if (m->crew.coming == NULL) {
-        master_tell_ready(m);
+    if (r->crew->coming == NULL) {
+        finish(r);
         return;
     }
-    m->votes_missing = crew_offer(&m->crew);
-    if (m->votes_missing == 0) { /* all are dead and wait for their next life */
-        commit(m);
+    r->votes_missing = crew_offer(r->crew);
+    if (r->votes_missing == 0) { /* all are dead and wait for their next life */
+        commit(r);
         return;
     }
-    ev_timer_set(&m->reload_timer, VOTE_SECONDS, 0.0);
-    ev_timer_start(m->loop, &m->reload_timer);
+    ev_timer_set(&r->silence, VOTE_SECONDS, 0.0);
+    ev_timer_start(r->crew->loop, &r->silence);
 }
 
-void reload_init(struct master *m)
+void reload_init(struct reload *r)
 {
-    ev_timer_init(&m->reload_timer, on_silence, VOTE_SECONDS, 0.0);
-    m->reload_timer.data = m;
+    ev_timer_init(&r->silence, on_silence, VOTE_SECONDS, 0.0);
+    r->silence.data = r;
 }
 
-void reload_request(struct master *m)
+void reload_request(struct reload *r)
 {
-    m->is_reload_wanted = true;
-    reload_resume(m);
+    r->is_wanted = true;
+    reload_resume(r);
 }
 
-void reload_resume(struct master *m)
+void reload_resume(struct reload *r)
 {
     /* Several SIGHUPs that came meanwhile are one. A reload without voters is over at once. */
-    while (m->is_reload_wanted && m->crew.coming == NULL && !crew_is_starting(&m->crew) &&
-           m->phase <= MASTER_READY) {
-        m->is_reload_wanted = false;
-        begin(m);
+    while (r->is_wanted && r->crew->coming == NULL && !crew_is_starting(r->crew) && !r->is_over) {
+        r->is_wanted = false;
+        begin(r);
     }
 }
 
-void reload_vote(struct master *m, struct member *voter, const char *refusal)
+void reload_vote(struct reload *r, struct member *voter, const char *refusal)
 {
-    if (m->crew.coming == NULL || voter->offered != m->crew.coming->number)
+    if (r->crew->coming == NULL || voter->offered != r->crew->coming->number)
         return;
     if (refusal != NULL)
-        reject(m, refusal);
-    else if (--m->votes_missing == 0)
-        commit(m);
+        reject(r, refusal);
+    else if (--r->votes_missing == 0)
+        commit(r);
 }
 
-void reload_abandon(struct master *m)
+void reload_abandon(struct reload *r)
 {
-    m->is_reload_wanted = false;
-    if (m->crew.coming != NULL)
-        reject(m, "starttlsd is stopping");
+    r->is_wanted = false;
+    r->is_over = true;
+    if (r->crew->coming != NULL)
+        reject(r, "starttlsd is stopping");
 }

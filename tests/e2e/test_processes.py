@@ -252,6 +252,38 @@ def test_systemd_is_told(gateway, backend, directory):
         assert server.wait() == 0
 
 
+@pytest.mark.root
+@pytest.mark.mount
+def test_a_stuck_name_is_no_death_and_no_reload_makes_it_ready(gateway, directory):
+    """The resolver ends by its alarm, which the scout tells; systemd hears READY=1 after that, not after a reload."""
+    place, resolv = directory / "notify", directory / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.77\noptions timeout:30\n")
+    script = f"mount --bind {resolv} /etc/resolv.conf; exec \"$@\""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        silent.bind(("127.0.0.77", 53))
+        manager.bind(str(place))
+        manager.setblocking(False)
+        told = []
+
+        def is_told(word):
+            try:
+                while True:
+                    told.append(manager.recv(4096))
+            except BlockingIOError:
+                return any(word in text for text in told)
+        server = gateway("stuck.example.test:25", start=False, environment={"NOTIFY_SOCKET": str(place)},
+                         command=["unshare", "-m", "sh", "-c", script, "sh"]).launch()
+        server.wait_for("server.start")
+        server.reload()
+        assert not is_told(b"READY=1") and not server.events("server.ready")
+        server.wait_for("resolver.failed")
+        server.wait_for("server.ready")
+        eventually(lambda: is_told(b"READY=1"))
+        server.stop()
+        assert not server.events("worker.died")
+
+
 @pytest.mark.trace
 @pytest.mark.skipif(SANITIZED, reason="sanitizers make system calls of their own")
 def test_a_large_mail_costs_few_system_calls(gateway, backend, needs, directory):

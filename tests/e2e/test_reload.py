@@ -254,6 +254,20 @@ def test_keys_that_need_a_restart_are_named(gateway, backend):
     assert len(server.workers()) == 2
 
 
+def test_a_child_that_does_not_answer_is_replaced(gateway, backend):
+    server = gateway(backend())
+    stuck = server.workers()[0]
+    server.deaths_expected = 1
+    os.kill(stuck, signal.SIGSTOP)
+    assert "did not answer" in server.reload("config.rejected")["reason"]
+    eventually(lambda: len(server.workers()) == 2 and stuck not in server.workers(), what="a replacement")
+    server.reload()
+    with Client(server.port) as client:
+        client.starttls()
+        client.expect("NOOP", 250)
+        client.quit()
+
+
 def test_a_reload_during_a_reload_is_not_lost(gateway, backend, certificates):
     behind = backend()
     server = gateway(behind, greeting="first")
