@@ -54,6 +54,7 @@ void generation_free(struct generation *g, struct places *places)
     close_boards(g);
     close_fd(&g->bundle);
     close_fd(&g->public_bundle);
+    tls_expiry_free(g->expiry);
     config_free(g->config);
     free(g);
 }
@@ -142,7 +143,8 @@ struct generation *generation_load(const char *path, const char *fqdn, uint32_t 
     if (diagnosis_errors(d) == 0) {
         g->bundle = bundle_build(g->config, &source, fqdn, number, true);
         g->public_bundle = bundle_build(g->config, &source, fqdn, number, false);
-        if (g->bundle < 0 || g->public_bundle < 0)
+        g->expiry = tls_expiry_new(g->config, &source);
+        if (g->bundle < 0 || g->public_bundle < 0 || g->expiry == NULL)
             out_of(d, "a bundle");
     }
     disk_source_clear(&disk);
@@ -150,16 +152,6 @@ struct generation *generation_load(const char *path, const char *fqdn, uint32_t 
         return g;
     generation_free(g, NULL);
     return NULL;
-}
-
-void generation_log_certificates(const struct generation *g)
-{
-    struct disk_source disk;
-    struct config_source source = disk_source(&disk);
-
-    disk_source_init(&disk);
-    tls_expiry_log(g->config, &source);
-    disk_source_clear(&disk);
 }
 
 static bool open_boards(struct generation *g, uint32_t workers, struct diagnosis *d)

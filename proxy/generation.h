@@ -10,6 +10,8 @@
 #include "config/config.h"
 #include "proxy/listener.h"
 
+struct tls_expiry;
+
 struct generation_board {
     int writer, reader;
 };
@@ -22,8 +24,9 @@ struct generation_place {
 struct generation {
     uint32_t number;
     struct config *config;
-    int bundle;        /* for workers */
-    int public_bundle; /* for the scout: no secrets */
+    struct tls_expiry *expiry; /* to be told when it is in service */
+    int bundle;                /* for workers */
+    int public_bundle;         /* for the scout: no secrets */
     struct generation_board scout;
     struct generation_board *worker;
     uint32_t workers;
@@ -35,9 +38,6 @@ struct generation {
  * for `check`, a start and a reload. config may be incomplete (config_examine). */
 void generation_judge(const struct config *config, const struct config_source *source,
                       struct diagnosis *d);
-
-/* Tell the log which certificates are in service. */
-void generation_log_certificates(const struct generation *g);
 
 /* Read and judge the file at `path` and all that it names, certificates included. NULL: complaints
  * in `d`. */

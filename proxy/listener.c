@@ -14,6 +14,7 @@
 
 #include "config/endpoint.h"
 #include "proxy/board.h"
+#include "proxy/log.h"
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
@@ -117,8 +118,11 @@ static const char *remedy(int error)
 
 static void complain(const struct endpoint *e, const char *section, int error, struct diagnosis *d)
 {
+    const char *what = error == EADDRINUSE ? "address in use" : strerror(error);
+
     diagnosis_error(d, e->origin, section, "listen", remedy(error), "cannot listen on %s: %s",
-                    e->text, error == EADDRINUSE ? "address in use" : strerror(error));
+                    e->text, what);
+    log_event(LEVEL_ERROR, "listen.failed", "address", e->text, "reason", what, NULL);
 }
 
 static void place_free(struct place *p)

@@ -21,6 +21,7 @@
 #include "proxy/notify.h"
 #include "proxy/reload.h"
 #include "proxy/tls_context.h"
+#include "proxy/tls_expiry.h"
 
 enum { EXIT_GOOD = 0, EXIT_NO = 1, EXIT_COULD_NOT = 3 };
 
@@ -359,6 +360,7 @@ static void run(struct master *m)
     reload_init(&m->reload);
     schedule_rotation(m);
     log_start(m);
+    tls_expiry_tell(m->crew.current->expiry);
     crew_start(&m->crew);
     ev_run(m->loop, 0);
     log_event(LEVEL_INFO, "server.stop", NULL);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proxy/log.h"
+#include "proxy/tls_expiry.h"
 
 #define VOTE_SECONDS 10.0
 
@@ -108,6 +109,7 @@ static void commit(struct reload *r)
     take_log_settings(config);
     log_event(needed == NULL ? LEVEL_INFO : LEVEL_WARNING, "config.reloaded", "restart_needed",
               needed, NULL);
+    tls_expiry_tell(r->crew->current->expiry);
     finish(r);
 }
 

@@ -2,7 +2,8 @@
 /* Tells of certificates in service; the administrator should hear of an end before senders do. */
 #include "proxy/tls_expiry.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 #include <openssl/asn1.h>
 #include <openssl/x509.h>
@@ -11,6 +12,15 @@
 #include "proxy/tls_certificate.h"
 
 #define EXPIRING_DAYS 21
+
+struct tls_expiry {
+    size_t count;
+    struct noted {
+        const struct service *service;
+        const struct certificate *where;
+        X509 *leaf;
+    } noted[];
+};
 
 static void log_certificate(enum log_level level, const char *event, const struct service *service,
                             const struct certificate *where, const X509 *leaf, int days)
@@ -43,21 +53,47 @@ static void tell(const struct service *service, const struct certificate *where,
         log_certificate(LEVEL_WARNING, "certificate.expiring", service, where, leaf, days);
 }
 
-void tls_expiry_log(const struct config *config, const struct config_source *source)
+static void note(struct tls_expiry *e, const struct service *service,
+                 const struct certificate *where, const struct config_source *source,
+                 struct diagnosis *d)
+{
+    struct tls_certificate c;
+
+    if (!tls_certificate_read(&c, where, source, service->name, d))
+        return;
+    e->noted[e->count++] = (struct noted){service, where, c.leaf};
+    c.leaf = NULL; /* ours now */
+    tls_certificate_clear(&c);
+}
+
+struct tls_expiry *tls_expiry_new(const struct config *config, const struct config_source *source)
 {
     struct diagnosis *d = diagnosis_new(); /* nobody reads it */
+    struct tls_expiry *e;
+    size_t total = 0;
 
-    for (size_t i = 0; i < config->service_count; i++) {
-        const struct service *service = &config->service[i];
+    for (size_t i = 0; i < config->service_count; i++)
+        total += config->service[i].certificate_count;
+    e = calloc(1, sizeof *e + total * sizeof e->noted[0]);
+    for (size_t i = 0; e != NULL && i < config->service_count; i++) {
+        const struct service *s = &config->service[i];
 
-        for (size_t j = 0; j < service->certificate_count; j++) {
-            struct tls_certificate c;
-
-            if (!tls_certificate_read(&c, &service->certificate[j], source, service->name, d))
-                continue;
-            tell(service, &service->certificate[j], c.leaf);
-            tls_certificate_clear(&c);
-        }
+        for (size_t k = 0; k < s->certificate_count; k++)
+            note(e, s, &s->certificate[k], source, d);
     }
     diagnosis_free(d);
+    return e;
+}
+
+void tls_expiry_free(struct tls_expiry *e)
+{
+    for (size_t i = 0; e != NULL && i < e->count; i++)
+        X509_free(e->noted[i].leaf);
+    free(e);
+}
+
+void tls_expiry_tell(const struct tls_expiry *e)
+{
+    for (size_t i = 0; i < e->count; i++)
+        tell(e->noted[i].service, e->noted[i].where, e->noted[i].leaf);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """SIGHUP: everything new or nothing, and never at the cost of a session."""
 import os
+import re
 import signal
 import socket
 import threading
@@ -152,6 +153,18 @@ def test_a_renewed_certificate_is_used(gateway, backend, certificates):
     assert serial() != before
 
 
+def test_certificates_in_service_are_told(gateway, backend, certificates):
+    server = gateway(backend(), process={"log_format": "json"}, certificate=certificates.make("soon", days=20))
+    loaded = server.wait_for("certificate.loaded")
+    assert loaded["service"] == "mx" and loaded["certificate"].endswith("/soon.pem") and "localhost" in loaded["subject"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", loaded["expires"])
+    assert server.wait_for("certificate.expiring")["days"] in (19, 20)
+    certificates.make("soon")
+    server.reload()
+    assert server.wait_for("certificate.loaded", count=2)["expires"] > loaded["expires"]
+    assert len(server.events("certificate.expiring")) == 1
+
+
 @pytest.mark.parametrize("kind", ["syntax", "certificate", "key_mismatch", "port_in_use", "gone"])
 def test_a_bad_reload_changes_nothing(gateway, backend, certificates, free_port, kind):
     behind = backend()
@@ -175,6 +188,9 @@ def test_a_bad_reload_changes_nothing(gateway, backend, certificates, free_port,
         line = server.reload("config.rejected")
         if kind == "syntax":
             assert "bananas" in server.text()
+        if kind == "port_in_use":
+            assert server.events("listen.failed")[0]["reason"] == "address in use"
+        assert len(server.events("certificate.loaded")) == 1, "of the start"
         assert line["reason"]
         old.expect("NOOP", 250)
         with Client(server.port) as new:
