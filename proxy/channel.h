@@ -76,10 +76,19 @@ struct message_refused {
 #define MESSAGE_DATA_MAX 2048
 #define MESSAGE_FDS_MAX  64
 
+/* A descriptor that its holder keeps no more; -1 is left in its place. */
+static inline int fd_take(int *fd)
+{
+    int taken = *fd;
+
+    *fd = -1;
+    return taken;
+}
+
 struct message {
     enum message_kind kind;
     size_t fd_count;
-    int fd[MESSAGE_FDS_MAX]; /* close-on-exec; who keeps one puts -1 in its place */
+    int fd[MESSAGE_FDS_MAX]; /* close-on-exec; who keeps one uses fd_take */
     union {
         struct message_start start;
         struct message_prepare prepare;

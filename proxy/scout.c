@@ -36,20 +36,12 @@ static void tell(struct scout *s, enum message_kind kind, const void *data)
         leave(s, 3);
 }
 
-static int take(int *fd)
-{
-    int taken = *fd;
-
-    *fd = -1;
-    return taken;
-}
-
 static void forget_coming(struct scout *s)
 {
     if (s->bundle >= 0)
-        close(take(&s->bundle));
+        close(fd_take(&s->bundle));
     if (s->board >= 0)
-        close(take(&s->board));
+        close(fd_take(&s->board));
     for (uint32_t i = 0; s->experience != NULL && i < s->workers; i++)
         board_close(s->experience[i]);
     free(s->experience);
@@ -61,8 +53,8 @@ static void forget_coming(struct scout *s)
 static void prepare(struct scout *s, struct message *m)
 {
     s->coming = m->data.prepare;
-    s->bundle = take(&m->fd[0]);
-    s->board = take(&m->fd[1]);
+    s->bundle = fd_take(&m->fd[0]);
+    s->board = fd_take(&m->fd[1]);
     s->experience = calloc(s->workers, sizeof(struct board *));
 }
 
@@ -73,14 +65,14 @@ static void add_experience(struct scout *s, struct message *m)
     if (s->experience == NULL || worker >= s->workers || s->experience[worker] != NULL)
         return; /* without it the scout has its own eyes still */
     s->experience[worker] =
-        board_open_reader(take(&m->fd[0]), s->coming.services, s->coming.backends);
+        board_open_reader(fd_take(&m->fd[0]), s->coming.services, s->coming.backends);
 }
 
 static bool build(struct scout *s)
 {
-    struct bundle *bundle = bundle_open(take(&s->bundle));
+    struct bundle *bundle = bundle_open(fd_take(&s->bundle));
     struct board *board =
-        board_open_writer(take(&s->board), s->coming.services, s->coming.backends);
+        board_open_writer(fd_take(&s->board), s->coming.services, s->coming.backends);
 
     if (bundle == NULL || board == NULL || s->experience == NULL) {
         bundle_close(bundle);
@@ -135,7 +127,7 @@ static void on_line(struct ev_loop *loop, ev_io *watcher, int events)
 
 static void set_line(struct scout *s, struct message *m)
 {
-    scout_line_set(&s->line, take(&m->fd[0]));
+    scout_line_set(&s->line, fd_take(&m->fd[0]));
     if (s->current == NULL)
         return;
     scout_names_lost(&s->current->names);

@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -117,7 +116,7 @@ static void finish(struct scout_names *n)
 
     n->asked = NULL;
     name->is_answered = true;
-    name->due = n->interval > 0 ? ev_now(n->loop) + n->interval : HUGE_VAL;
+    name->due = ev_now(n->loop) + n->interval;
     n->on_answer(n->context, name);
 }
 
@@ -154,7 +153,7 @@ void scout_names_start(struct scout_names *n)
         for (struct scout_name *name = n->first; name != NULL; name = name->next)
             if (!name->is_literal && (first == NULL || name->due < first->due))
                 first = name;
-        if (first == NULL || first->due == HUGE_VAL)
+        if (first == NULL)
             return;
         if (first->due > ev_now(n->loop)) {
             ev_timer_stop(n->loop, &n->timer);

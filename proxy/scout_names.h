@@ -36,7 +36,7 @@ struct scout_name {
 struct scout_names {
     struct ev_loop *loop;
     struct scout_name *first;
-    double interval; /* seconds; 0: never again */
+    double interval; /* seconds */
     /* A name has been answered, or has failed. */
     void (*on_answer)(void *context, struct scout_name *name);
     void *context;

@@ -105,7 +105,9 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
         read_more(p);
         return;
     }
-    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 || error != 0) {
+    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        error = errno;
+    if (error != 0) {
         fail(p, strerror(error));
         return;
     }
@@ -121,26 +123,31 @@ static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
     fail(p, p->is_connected ? "no greeting in time" : "no connection in time");
 }
 
-static bool open_next(struct scout_probe *p)
+/* 0, or the errno of what failed. */
+static int open_next(struct scout_probe *p)
 {
     const union board_address *a = &p->address[p->next++];
     socklen_t len = a->any.sa_family == AF_INET ? sizeof a->v4 : sizeof a->v6;
+    int error;
 
     p->fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (p->fd < 0)
-        return false;
+        return errno;
     if (connect(p->fd, &a->any, len) == 0 || errno == EINPROGRESS)
-        return true;
+        return 0;
+    error = errno; /* close may set it anew */
     close(p->fd);
     p->fd = -1;
-    return false;
+    return error;
 }
 
 static void try_next(struct scout_probe *p, const char *why)
 {
     while (p->next < p->count) {
-        if (!open_next(p)) {
-            why = strerror(errno);
+        int error = open_next(p);
+
+        if (error != 0) {
+            why = strerror(error);
             continue;
         }
         p->is_connected = false;

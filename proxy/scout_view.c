@@ -302,8 +302,7 @@ struct scout_view *scout_view_new(struct ev_loop *loop, struct bundle *b, struct
         scout_view_free(v);
         return NULL;
     }
-    if (v->config->resolve_interval_ms != CONFIG_OFF)
-        v->names.interval = v->config->resolve_interval_ms / 1000.0;
+    v->names.interval = v->config->resolve_interval_ms / 1000.0;
     v->names.on_answer = on_answer;
     v->names.context = v;
     if (old != NULL)

@@ -6,7 +6,6 @@
 #include <openssl/ssl.h>
 
 #include "config/config.h"
-#include "proxy/bundle.h"
 #include "proxy/tls_tickets.h"
 
 /* Once a process, before the cage: library, openssl.cnf, providers, random generator, an allocator

@@ -65,17 +65,8 @@ static void prepare(struct worker *w, struct message *m)
 {
     w->coming = m->data.prepare;
     for (int i = 0; i < PART_COUNT; i++) {
-        w->part[i] = m->fd[i];
-        m->fd[i] = -1;
+        w->part[i] = fd_take(&m->fd[i]);
     }
-}
-
-static int take(int *fd)
-{
-    int taken = *fd;
-
-    *fd = -1;
-    return taken;
 }
 
 /* A predecessor's sessions died with it. */
@@ -89,9 +80,9 @@ static void clear_load(struct board *own, uint32_t services)
 static bool build(struct worker *w, char **error)
 {
     uint32_t services = w->coming.services, backends = w->coming.backends;
-    struct bundle *bundle = bundle_open(take(&w->part[PART_BUNDLE]));
-    struct board *scout = board_open_reader(take(&w->part[PART_SCOUT]), services, backends);
-    struct board *own = board_open_writer(take(&w->part[PART_OWN]), services, backends);
+    struct bundle *bundle = bundle_open(fd_take(&w->part[PART_BUNDLE]));
+    struct board *scout = board_open_reader(fd_take(&w->part[PART_SCOUT]), services, backends);
+    struct board *own = board_open_writer(fd_take(&w->part[PART_OWN]), services, backends);
 
     *error = NULL;
     if (bundle == NULL || scout == NULL || own == NULL) {
