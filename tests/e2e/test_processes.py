@@ -106,6 +106,9 @@ def test_an_idle_session_shows_no_activity(gateway, backend, needs, directory):
 def test_unprivileged(gateway, backend):
     server = gateway(backend(), command=NOBODY)
     assert status(server.pid)["Uid"].split()[0] == "65534"
+    if not SANITIZED:  # it is not caged then, and may be debugged
+        assert os.stat(f"/proc/{server.pid}/mem").st_uid == 0, "others of its user can read the master's memory"
+        assert re.search(r"Max core file size +0 +0", pathlib.Path(f"/proc/{server.pid}/limits").read_text())
     assert sorted(server.children().values()) == ROLES
     with Client(server.port) as client:
         client.starttls()
