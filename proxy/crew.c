@@ -196,10 +196,10 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct member *m = watcher->data;
 
-    if (m->crew->is_stopping)
-        return;
     if (m->state == MEMBER_STARTING)
-        child_kill(&m->child);
+        child_kill(&m->child); /* in a drain too: it would be waited for without limit */
+    else if (m->crew->is_stopping)
+        return;
     else if (m->crew->coming != NULL)
         schedule(m, RETRY_LATER_SECONDS);
     else
