@@ -46,6 +46,12 @@ enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 enum log_level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG };
 
+/* Addresses that share their first bits; IPv4 as its mapped form (::ffff:a.b.c.d), with 96 more. */
+struct network {
+    unsigned char address[16]; /* the bits behind the prefix are 0 */
+    unsigned prefix;           /* bits, 0 to 128 */
+};
+
 struct service {
     const char *name;
     struct origin origin; /* of its section */
@@ -61,11 +67,16 @@ struct service {
 
     const struct endpoint *backend;
     size_t backend_count;
+    uint32_t backend_max_connections; /* of all workers together; CONFIG_OFF: no limit */
     enum identity identity;
+
+    const struct network *allow, *deny; /* of clients; no `allow`: all but `deny` */
+    size_t allow_count, deny_count;
+    uint32_t max_sessions; /* of all workers together; CONFIG_OFF: no limit */
 
     uint32_t preamble_timeout_ms, handshake_timeout_ms;
     uint32_t connect_timeout_ms, greeting_timeout_ms;
-    uint32_t backend_timeout_ms, idle_timeout_ms;
+    uint32_t login_timeout_ms, backend_timeout_ms, idle_timeout_ms;
 };
 
 struct config {

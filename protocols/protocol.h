@@ -4,6 +4,8 @@
 #ifndef STARTTLSD_PROTOCOL_H
 #define STARTTLSD_PROTOCOL_H
 
+#include <stdint.h>
+
 #include "protocols/span.h"
 
 /* A window never holds more; whoever needs a longer run of octets to decide has met an error. */
@@ -55,7 +57,7 @@ enum end {
 };
 
 /* Room for a text that a step has to compose. */
-#define EVENT_SPACE ((size_t)512)
+#define EVENT_SPACE ((size_t)4096)
 
 struct event {
     enum event_kind kind;
@@ -84,11 +86,15 @@ enum verdict_kind {
 /* What log and metrics want to know of a step. */
 enum note {
     NOTE_NONE,
-    NOTE_GREETED,    /* the backend's greeting is good: from here on the session is in its gate */
-    NOTE_TLS_NEEDED, /* the client was told that it must start TLS */
-    NOTE_MESSAGE,    /* the backend has accepted a message */
-    NOTE_INJECTION,  /* octets behind STARTTLS (CVE-2011-0411) */
-    NOTE_SPOOF,      /* a client claimed another's identity: XCLIENT, XFORWARD, PROXY */
+    NOTE_GREETED,     /* the backend's greeting is good: from here on the session is in its gate */
+    NOTE_TLS_NEEDED,  /* the client was told that it must start TLS */
+    NOTE_MESSAGE,     /* the backend has accepted a message */
+    NOTE_ADMITTED,    /* the client has got down to business (SMTP: a MAIL was accepted):
+                        login_timeout is met */
+    NOTE_AUTH_OK,     /* the backend has accepted a login */
+    NOTE_AUTH_FAILED, /* it has refused one for what was in it */
+    NOTE_INJECTION,   /* octets behind STARTTLS (CVE-2011-0411) */
+    NOTE_SPOOF,       /* a client claimed another's identity: XCLIENT, XFORWARD, PROXY */
     NOTE_HTTP,
     NOTE_TLS_ON_PLAINTEXT_PORT,
     NOTE_BACKEND_REPLY, /* the backend said what no server may say here */
@@ -125,19 +131,76 @@ struct words {
  */
 struct policy {
     enum front_tls tls;
-    bool is_enforced;     /* nothing but TLS and what leads to it */
-    const char *hostname; /* in greetings */
-    const char *greeting; /* the text after `220 `, or NULL */
+    bool is_enforced;       /* FRONT_STARTTLS: nothing but TLS and what leads to it */
+    bool may_auth_in_clear; /* FRONT_STARTTLS, not enforced: logins pass without TLS */
+    const char *hostname;   /* in greetings */
+    const char *greeting;   /* the text after `220 `, or NULL */
     enum relay relay;
     struct words relay_domains; /* RELAY_DOMAINS: without trailing dot */
     enum bare_newline bare_newline;
     unsigned max_errors;            /* error replies of ours until the session ends; 0: no limit */
+    unsigned max_auth_failures;     /* refused logins, likewise */
     struct words hide_capabilities; /* keywords taken out of what the backend announces */
+    struct words capabilities;      /* if not empty: instead of what was learned */
+    struct words allow_commands;    /* verbs that pass beside the module's own */
 };
 
-/* What is known of this client. */
+/* Octets of all capabilities of a backend together. */
+#define LEARNED_MAX 1024
+
+/* What a backend announces, as it says it: one capability a line (`SIZE 1000`), LF behind each.
+ * Printable ASCII alone. */
+struct learned {
+    bool is_known; /* false: nobody has asked it yet */
+    uint16_t len;
+    char text[LEARNED_MAX];
+};
+
+/* What is known of this client, and of the backends that wait for it. */
 struct facts {
     bool is_secure; /* TLS is up */
+    /* What all backends of the service have in common; NULL: not known. It outlives the machine,
+     * and may become another between two steps. */
+    const struct learned *learned;
+};
+
+/* ---- the client role alone: what is this backend? ---- */
+
+struct probe_wish {
+    const char *hostname; /* to say EHLO with; outlives the probe */
+    bool learns;          /* ask for its capabilities too */
+    bool tries_relay;     /* and whether it would relay for our address; implies learns */
+};
+
+enum probe_relay {
+    PROBE_RELAY_UNKNOWN,
+    PROBE_RELAY_REFUSED,
+    PROBE_RELAY_ACCEPTED, /* it took a recipient that is not its own */
+};
+
+enum probe_state {
+    PROBE_GOING,   /* send `text`, if any; again with more octets */
+    PROBE_HEALTHY, /* once, when all that was wished for is known: send `text`, go on if you like to
+                      hear the goodbye */
+    PROBE_SICK,    /* it will not serve us; `why` */
+    PROBE_OVER,    /* behind HEALTHY: the goodbye was answered */
+};
+
+struct probe_step {
+    enum probe_state state;
+    size_t take;      /* octets of the window now dealt with */
+    struct span text; /* to be sent; constant, or inside the probe */
+    const char *why;  /* PROBE_SICK: a constant */
+};
+
+/* One look at one backend; embedded in its owner. */
+struct probe {
+    struct probe_wish wish;
+    int phase;     /* the module's own */
+    unsigned code; /* the reply under way; 0: none */
+    struct learned learned;
+    enum probe_relay relay;
+    char command[320]; /* what is being said */
 };
 
 struct protocol {
@@ -164,6 +227,20 @@ struct protocol {
     struct verdict (*step)(void *machine, const struct event *event, struct span window);
 
     enum waiting (*waiting)(const void *machine);
+
+    /* A blank probe, then again and again with what the backend says; the window begins behind what
+     * was taken. */
+    void (*probe_init)(struct probe *p, const struct probe_wish *wish);
+    struct probe_step (*probe_step)(struct probe *p, struct span window);
+
+    /* What a client is told that this service can, in the form of `learned`: before TLS, or inside
+     * it (is_secure). Composed in `space`, what does not fit left out. */
+    struct span (*announced)(const struct policy *policy, const struct learned *learned,
+                             bool is_secure, char *space, size_t size);
+
+    /* An open relay is possible: `relay` must be written where the backend cannot tell clients
+     * apart. */
+    bool has_relay;
 };
 
 extern const struct protocol smtp_protocol;

@@ -151,4 +151,5 @@ const struct protocol smtp_protocol = {
     .init = init,
     .step = step,
     .waiting = waiting,
+    .has_relay = true,
 };

@@ -19,22 +19,24 @@
 #define TRIES       64      /* then the writer is stopped in mid-write, or hostile */
 #define RECORDS_MAX 1000000 /* services and backends alike */
 
-/* A board is its records, one after another: backends, experiences, loads; each on cache lines of
+/* A board is its records, one after another, table by table; each on cache lines of
  * its own. */
 struct record {
     _Alignas(64) _Atomic uint32_t sequence;
     _Atomic uint32_t word[];
 };
 
-enum table { TABLE_BACKEND, TABLE_EXPERIENCE, TABLE_LOAD };
-#define TABLE_COUNT 3
+enum table { TABLE_BACKEND, TABLE_LEARNED, TABLE_EXPERIENCE, TABLE_LOAD };
+#define TABLE_COUNT 4
 
 static const size_t value_size[TABLE_COUNT] = {
     [TABLE_BACKEND] = sizeof(struct board_backend),
+    [TABLE_LEARNED] = sizeof(struct learned),
     [TABLE_EXPERIENCE] = sizeof(struct board_experience),
     [TABLE_LOAD] = sizeof(struct board_load),
 };
 static_assert(sizeof(struct board_backend) % 4 == 0, "copied by words");
+static_assert(sizeof(struct learned) % 4 == 0, "copied by words");
 static_assert(sizeof(struct board_experience) % 4 == 0, "copied by words");
 static_assert(sizeof(struct board_load) % 4 == 0, "copied by words");
 static_assert(ATOMIC_INT_LOCK_FREE == 2, "a lock would lie in one process only");
@@ -54,6 +56,7 @@ static size_t stride(enum table t)
 static void count_records(uint32_t count[TABLE_COUNT], uint32_t services, uint32_t backends)
 {
     count[TABLE_BACKEND] = backends;
+    count[TABLE_LEARNED] = backends;
     count[TABLE_EXPERIENCE] = backends;
     count[TABLE_LOAD] = services;
 }
@@ -256,6 +259,20 @@ static bool is_sane_backend(const void *value)
     return true;
 }
 
+static bool is_sane_learned(const void *value)
+{
+    const struct learned *l = value;
+    unsigned char is_known;
+
+    memcpy(&is_known, &l->is_known, 1); /* as an octet: see above */
+    if (is_known > 1 || l->len > LEARNED_MAX || (l->len > 0 && l->text[l->len - 1] != '\n'))
+        return false;
+    for (size_t i = 0; i < l->len; i++)
+        if (l->text[i] != '\n' && (l->text[i] < ' ' || l->text[i] > '~'))
+            return false;
+    return true;
+}
+
 static bool is_sane_number(const void *value)
 {
     return true; /* any count and any time is one; who compares times takes a future one as now */
@@ -269,6 +286,21 @@ void board_put_backend(struct board *b, size_t backend, const struct board_backe
 void board_get_backend(struct board *b, size_t backend, struct board_backend *value)
 {
     get(b, TABLE_BACKEND, backend, value, is_sane_backend);
+}
+
+void board_put_learned(struct board *b, size_t backend, const struct learned *value)
+{
+    put(b, TABLE_LEARNED, backend, value);
+}
+
+void board_get_learned(struct board *b, size_t backend, struct learned *value)
+{
+    get(b, TABLE_LEARNED, backend, value, is_sane_learned);
+}
+
+uint32_t board_learned_version(const struct board *b, size_t backend)
+{
+    return atomic_load_explicit(&record(b, TABLE_LEARNED, backend)->sequence, memory_order_relaxed);
 }
 
 void board_put_experience(struct board *b, size_t backend, const struct board_experience *value)

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "protocols/span.h"
+#include "protocols/protocol.h"
 
 #define BOARD_ADDRESSES_MAX 16
 
@@ -42,6 +42,8 @@ struct board_experience {
 /* What a worker says of one service. */
 struct board_load {
     uint32_t sessions;
+    uint32_t connections; /* to backends */
+    uint32_t waiting;     /* sessions that wait for one of these (backend_max_connections) */
 };
 
 struct board; /* one mapping */
@@ -59,6 +61,12 @@ void board_close(struct board *b);
 void board_put_backend(struct board *b, size_t backend, const struct board_backend *value);
 /* A copy, range-checked; the last good one if the writer keeps it torn. */
 void board_get_backend(struct board *b, size_t backend, struct board_backend *value);
+
+/* What the scout has learned of a backend's capabilities: a table of its own, since few sessions
+ * ask. version: changes with every put, so that a reader can tell without a copy. */
+void board_put_learned(struct board *b, size_t backend, const struct learned *value);
+void board_get_learned(struct board *b, size_t backend, struct learned *value);
+uint32_t board_learned_version(const struct board *b, size_t backend);
 
 /* The workers' side. */
 void board_put_experience(struct board *b, size_t backend, const struct board_experience *value);

@@ -21,7 +21,10 @@ static void take_note(struct session *s, enum note note)
         session_set_phase(s, PHASE_GATE);
         backend_note_success(&s->try, s->snapshot, s->service);
         return;
-    case NOTE_TLS_NEEDED: return;
+    case NOTE_TLS_NEEDED:
+    case NOTE_ADMITTED:
+    case NOTE_AUTH_OK:
+    case NOTE_AUTH_FAILED: return;
     case NOTE_MESSAGE: s->messages++; return;
     case NOTE_INJECTION:
     case NOTE_SPOOF:
