@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "config/load.h"
+#include "config/network.h"
 #include "config/value.h"
 
 static const void *field_of(const struct key *key, const void *base)
@@ -100,6 +101,20 @@ static void dump_certificates(const struct key *key, const struct service *servi
     }
 }
 
+static void dump_networks(const struct key *key, const struct service *service, FILE *to)
+{
+    const struct network *list;
+    char space[NETWORK_TEXT_MAX];
+    size_t count;
+
+    memcpy(&list, field_of(key, service), sizeof(list));
+    memcpy(&count, (const char *)service + key->count_field, sizeof(count));
+    if (count == 0)
+        dump_line(key, NULL, to);
+    for (size_t i = 0; i < count; i++)
+        dump_line(key, network_text(&list[i], space), to);
+}
+
 static void dump_words(const struct key *key, const struct words *words, FILE *to)
 {
     if (words->count == 0)
@@ -135,28 +150,44 @@ static void dump_key(const struct key *key, const void *base, FILE *to)
     case TYPE_LISTEN: dump_endpoints(key, service->listen, service->listen_count, to); break;
     case TYPE_BACKEND: dump_endpoints(key, service->backend, service->backend_count, to); break;
     case TYPE_CERTIFICATE: dump_certificates(key, service, to); break;
-    case TYPE_WORDS: dump_words(key, field_of(key, base), to); break;
+    case TYPE_WORDS:
+    case TYPE_CAPABILITIES:
+    case TYPE_COMMANDS: dump_words(key, field_of(key, base), to); break;
+    case TYPE_NETWORKS: dump_networks(key, service, to); break;
     case TYPE_RELAY: dump_relay(key, &service->policy, to); break;
     }
 }
 
-static void dump_section(enum key_section section, const void *base, FILE *to)
+static void dump_global(const struct config *config, FILE *to)
 {
     const struct key *key;
 
+    fputs("[starttlsd]\n", to);
     for (size_t i = 0; (key = key_at(i)) != NULL; i++)
-        if (key->section == section)
-            dump_key(key, base, to);
+        if (key->section == KEY_GLOBAL)
+            dump_key(key, config, to);
+}
+
+static void dump_service(const struct service *service, FILE *to)
+{
+    const struct key *key;
+
+    fprintf(to, "\n[service %s]\n", service->name);
+    for (size_t i = 0; (key = key_at(i)) != NULL; i++) {
+        if (key->section != KEY_SERVICE)
+            continue;
+        if (key_applies(key, service->policy.tls))
+            dump_key(key, service, to);
+        else
+            fprintf(to, "# %s: means nothing with this `tls`\n", key->name);
+    }
 }
 
 void config_dump(const struct config *config, FILE *to)
 {
-    fputs("[starttlsd]\n", to);
-    dump_section(KEY_GLOBAL, config, to);
-    for (size_t i = 0; i < config->service_count; i++) {
-        fprintf(to, "\n[service %s]\n", config->service[i].name);
-        dump_section(KEY_SERVICE, &config->service[i], to);
-    }
+    dump_global(config, to);
+    for (size_t i = 0; i < config->service_count; i++)
+        dump_service(&config->service[i], to);
 }
 
 /* What may be written, in words. */
@@ -190,7 +221,10 @@ static void print_takes(const struct key *key, FILE *to)
     case TYPE_BACKEND: fputs("list of `HOST:PORT`", to); break;
     case TYPE_CERTIFICATE: fputs("list of files, one certificate a line", to); break;
     case TYPE_WORDS: fputs("list of words", to); break;
-    case TYPE_RELAY: fputs("`backend`, or a list of domains", to); break;
+    case TYPE_CAPABILITIES: fputs("list of `KEYWORD[=PARAMETER,PARAMETER]`", to); break;
+    case TYPE_COMMANDS: fputs("list of verbs", to); break;
+    case TYPE_NETWORKS: fputs("list of networks and addresses", to); break;
+    case TYPE_RELAY: fputs("`login`, `backend`, or a list of domains", to); break;
     }
     if (key->word != NULL)
         fprintf(to, ", or `%s`", key->word);
@@ -198,12 +232,10 @@ static void print_takes(const struct key *key, FILE *to)
 
 static void print_default(const struct key *key, FILE *to)
 {
-    if (key->is_required)
-        fputs("required", to);
-    else if (key->preset != NULL)
+    if (key->preset != NULL)
         fprintf(to, "`%s`", key->preset);
     else
-        fputs(key->preset_note, to);
+        fputs(key->preset_note != NULL ? key->preset_note : "required", to);
 }
 
 static const char *section_names(const struct key *key)

@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "config/endpoint.h"
+#include "config/network.h"
 
 static size_t count_words(const struct setting *setting)
 {
@@ -105,16 +106,113 @@ bool list_certificates(const struct parse *p)
     return ok;
 }
 
-bool list_words(const struct parse *p)
+bool list_networks(const struct parse *p)
+{
+    struct network *list = arena_take(p->arena, count_words(p->setting) * sizeof(*list));
+    struct walk w = walk_begin(p);
+    size_t count = 0;
+    bool ok = true;
+
+    while (walk_next(&w)) {
+        char remedy[NETWORK_REMEDY_MAX];
+        const char *wrong = network_parse(&list[count++], w.word, remedy);
+
+        if (wrong != NULL) {
+            parse_complain(&w.at, remedy, "`%s` %s", arena_copy(p->arena, w.word), wrong);
+            ok = false;
+        }
+    }
+    if (ok) {
+        *(const struct network **)parse_field(p, sizeof(list)) = list;
+        *parse_count_field(p) = count;
+    }
+    return ok;
+}
+
+/* The words that `judge` does not complain of. */
+static bool list_judged(const struct parse *p, bool (*judge)(const struct parse *, struct span))
 {
     const char **word = arena_take(p->arena, count_words(p->setting) * sizeof(*word));
     struct walk w = walk_begin(p);
     size_t count = 0;
+    bool ok = true;
 
-    while (walk_next(&w))
+    while (walk_next(&w)) {
+        ok = judge(&w.at, w.word) && ok;
         word[count++] = arena_copy(p->arena, w.word);
-    *(struct words *)parse_field(p, sizeof(struct words)) = (struct words){word, count};
+    }
+    if (ok)
+        *(struct words *)parse_field(p, sizeof(struct words)) = (struct words){word, count};
+    return ok;
+}
+
+static bool judge_nothing(const struct parse *p, struct span word)
+{
     return true;
+}
+
+bool list_words(const struct parse *p)
+{
+    return list_judged(p, judge_nothing);
+}
+
+static bool is_letter(char c)
+{
+    return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool judge_capability(const struct parse *p, struct span word)
+{
+    const char *wrong = NULL;
+    bool has_letter = false;
+    size_t at = 0;
+
+    for (; at < word.len && word.data[at] != '='; at++) {
+        char c = word.data[at];
+
+        has_letter = has_letter || is_letter(c);
+        if (!is_letter(c) && !is_digit(c) && (at == 0 || strchr("-+._", c) == NULL))
+            wrong = "has a keyword that no server announces";
+    }
+    if (wrong == NULL && !has_letter)
+        wrong = "is no keyword";
+    for (; wrong == NULL && at < word.len; at++) {
+        if ((unsigned char)word.data[at] > '~')
+            wrong = "is not ASCII";
+        else if ((at + 1 == word.len || word.data[at + 1] == ',') && strchr("=,", word.data[at]))
+            wrong = "lacks a parameter";
+    }
+    if (wrong != NULL)
+        parse_complain(p, "write KEYWORD or KEYWORD=PARAMETER,PARAMETER, as in SIZE=10240000",
+                       "`%s` %s", arena_copy(p->arena, word), wrong);
+    return wrong == NULL;
+}
+
+bool list_capabilities(const struct parse *p)
+{
+    return list_judged(p, judge_capability);
+}
+
+static bool judge_command(const struct parse *p, struct span word)
+{
+    bool ok = is_letter(word.data[0]);
+
+    for (size_t i = 1; i < word.len; i++)
+        ok = ok && (is_letter(word.data[i]) || is_digit(word.data[i]) || word.data[i] == '-');
+    if (!ok)
+        parse_complain(p, "write verbs alone, as in XADR", "`%s` is not a verb",
+                       arena_copy(p->arena, word));
+    return ok;
+}
+
+bool list_commands(const struct parse *p)
+{
+    return list_judged(p, judge_command);
 }
 
 /* False: complained of. */
@@ -123,11 +221,12 @@ static bool judge_domain(const struct parse *p, struct span word)
     const char *text = arena_copy(p->arena, word);
 
     if (span_equals(word, span_of("login"))) {
-        parse_complain(p,
-                       "list the domains that you take mail for, or write `relay = backend` if the "
-                       "backend relays nothing for starttlsd's address",
-                       "`login` lets clients relay once they have logged in, but this version "
-                       "passes no AUTH yet, so that none ever could");
+        parse_complain(
+            p,
+            "write either `login` or domains; with domains too, clients that have logged "
+            "in may send to anywhere",
+            "with `login` nothing is taken from clients that have not logged in, so that "
+            "domains beside it would mean nothing");
         return false;
     }
     if (span_equals(word, span_of("backend"))) {
@@ -142,11 +241,19 @@ static bool judge_domain(const struct parse *p, struct span word)
         return false;
     }
     if (!endpoint_is_domain(word)) {
-        parse_complain(p, "write domains, as in example.com, or `backend`", "`%s` is not a domain",
-                       text);
+        parse_complain(p, "write domains, as in example.com, or `login`, or `backend`",
+                       "`%s` is not a domain", text);
         return false;
     }
     return true;
+}
+
+/* `relay` as one word that is no domain. */
+static enum relay relay_word(struct span word)
+{
+    if (span_equals(word, span_of("login")))
+        return RELAY_LOGIN;
+    return span_equals(word, span_of("backend")) ? RELAY_BACKEND : RELAY_DOMAINS;
 }
 
 bool list_relay(const struct parse *p)
@@ -159,8 +266,8 @@ bool list_relay(const struct parse *p)
     bool ok = true;
 
     while (walk_next(&w)) {
-        if (total == 1 && span_equals(w.word, span_of("backend"))) {
-            service->policy.relay = RELAY_BACKEND;
+        if (total == 1 && relay_word(w.word) != RELAY_DOMAINS) {
+            service->policy.relay = relay_word(w.word);
             service->policy.relay_domains = (struct words){NULL, 0};
             return true;
         }

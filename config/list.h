@@ -9,6 +9,9 @@
 bool list_endpoints(const struct parse *p);
 bool list_certificates(const struct parse *p);
 bool list_words(const struct parse *p);
+bool list_capabilities(const struct parse *p);
+bool list_commands(const struct parse *p);
+bool list_networks(const struct parse *p);
 bool list_relay(const struct parse *p);
 
 #endif

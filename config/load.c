@@ -328,6 +328,8 @@ static void build(struct loader *loader, const char *fqdn)
         service->name = s->title + strlen("service ");
         service->origin = s->origin;
         parse_section(loader, s, service);
+        if (service->policy.tls == FRONT_NONE) /* a key that nobody uses is given to nobody */
+            service->certificate_count = 0;
         name_files(l, service);
         config->backend_total += service->backend_count;
         config->service_count++;

@@ -36,15 +36,20 @@ static const struct choice log_level_choices[] = {
 
 static const struct choice tls_choices[] = {
     {"starttls", FRONT_STARTTLS},
-    {"implicit", 0, "`implicit` (TLS from the first octet) " LATER, "write `tls = starttls`"},
-    {"none", 0, "`none` (no TLS towards clients) " LATER, "write `tls = starttls`"},
+    {"implicit", FRONT_IMPLICIT},
+    {"none", FRONT_NONE},
     {NULL},
 };
 
 static const struct choice policy_choices[] = {
     {"enforced", true},
-    {"opportunistic", 0, "`opportunistic` (serving clients without TLS too) " LATER,
-     "write `policy = enforced`"},
+    {"opportunistic", false},
+    {NULL},
+};
+
+static const struct choice plaintext_auth_choices[] = {
+    {"refuse", false},
+    {"allow", true},
     {NULL},
 };
 
@@ -91,8 +96,8 @@ static const struct choice identity_choices[] = {
 
 static const struct choice bare_newline_choices[] = {
     {"normalize", BARE_NEWLINE_NORMALIZE},
-    {"reject", 0, "`reject` " LATER, "write `bare_newline = normalize`"},
-    {"pass", 0, "`pass` " LATER, "write `bare_newline = normalize`"},
+    {"reject", BARE_NEWLINE_REJECT},
+    {"pass", BARE_NEWLINE_PASS},
     {NULL},
 };
 
@@ -163,26 +168,42 @@ static const struct key keys[] = {
      .help = "Where clients connect: `ADDRESS:PORT`, `[V6]:PORT`, or `*:PORT` for all addresses of "
              "both families."},
     {SERVICE(policy.tls), .name = "tls", .type = TYPE_CHOICE, .preset = "starttls",
-     .choices = tls_choices, .help = "How clients come to TLS. This version has `starttls`."},
-    {SERVICE(policy.is_enforced), .name = "policy", .type = TYPE_CHOICE, .preset = "enforced",
-     .choices = policy_choices,
-     .help = "`enforced`: nothing is done for a client before it has started TLS."},
-    {SERVICE(certificate), COUNTED(certificate_count), .name = "certificate",
-     .type = TYPE_CERTIFICATE, .is_required = true,
+     .choices = tls_choices,
+     .help =
+         "How clients come to TLS. `starttls`: the session begins in plaintext, and the client "
+         "asks "
+         "for TLS (ports 25 and 587). `implicit`: TLS from the first octet (port 465). `none`: no "
+         "TLS towards clients; logins pass, so listen on loopback addresses alone."},
+    {SERVICE(policy.is_enforced), .name = "policy", .needs = NEEDS_STARTTLS, .type = TYPE_CHOICE,
+     .preset = "enforced", .choices = policy_choices,
+     .help =
+         "With `tls = starttls` alone. `enforced`: nothing is done for a client before it has "
+         "started "
+         "TLS. `opportunistic`: clients that don't start TLS are served too, as mail servers on "
+         "port 25 expect."},
+    {SERVICE(policy.may_auth_in_clear), .name = "plaintext_auth", .needs = NEEDS_STARTTLS,
+     .type = TYPE_CHOICE, .preset = "refuse", .choices = plaintext_auth_choices,
+     .help = "With `policy = opportunistic` alone. `refuse`: clients can log in after they have "
+             "started "
+             "TLS. `allow`: before it too, with passwords that anybody on the way can read."},
+    {SERVICE(certificate), COUNTED(certificate_count), .name = "certificate", .needs = NEEDS_TLS,
+     .type = TYPE_CERTIFICATE, .is_required = true, .preset_note = "required unless `tls = none`",
      .help =
          "`CHAIN.pem [KEY.pem [PASSPHRASE]]`, one certificate a line: the chain, the key unless it "
          "is "
          "in the same file, and a file with the key's passphrase. Several certificates are chosen "
          "by kind of key and by the name that the client asks for; the first is the default."},
-    {SERVICE(tls_profile), .name = "tls_profile", .type = TYPE_CHOICE, .preset = "intermediate",
-     .choices = tls_profile_choices,
+    {SERVICE(tls_profile), .name = "tls_profile", .needs = NEEDS_TLS, .type = TYPE_CHOICE,
+     .preset = "intermediate", .choices = tls_profile_choices,
      .help = "Versions and ciphers, after Mozilla's names. `intermediate`: TLS 1.2 and later with "
              "forward "
              "secrecy; `modern`: TLS 1.3; `old`: TLS 1.0 and later, for printers and scanners."},
-    {SERVICE(min_tls), .name = "min_tls", .type = TYPE_CHOICE, .choices = tls_version_choices,
-     .preset_note = "the profile's", .help = "The oldest version of TLS."},
-    {SERVICE(max_tls), .name = "max_tls", .type = TYPE_CHOICE, .choices = tls_version_choices,
-     .preset_note = "the newest", .help = "The newest version of TLS."},
+    {SERVICE(min_tls), .name = "min_tls", .needs = NEEDS_TLS, .type = TYPE_CHOICE,
+     .choices = tls_version_choices, .preset_note = "the profile's",
+     .help = "The oldest version of TLS."},
+    {SERVICE(max_tls), .name = "max_tls", .needs = NEEDS_TLS, .type = TYPE_CHOICE,
+     .choices = tls_version_choices, .preset_note = "the newest",
+     .help = "The newest version of TLS."},
     {SERVICE(policy.hostname), .name = "hostname", .type = TYPE_HOSTNAME,
      .preset_note = "`hostname` of `[starttlsd]`",
      .help = "The name that this service greets with."},
@@ -190,9 +211,26 @@ static const struct key keys[] = {
      .preset_note = "the host name and `ESMTP`", .help = "The text of the greeting, after `220 `."},
     {SERVICE(policy.hide_capabilities), .name = "hide_capabilities", .type = TYPE_WORDS,
      .preset_note = "none", .help = "Keywords taken out of what the backend announces."},
+    {SERVICE(policy.capabilities), .name = "capabilities", .type = TYPE_CAPABILITIES,
+     .preset_note = "what all backends of the service announce",
+     .help = "With `policy = opportunistic` alone: what clients are told before they start TLS, "
+             "instead of what was learned from the backend. `KEYWORD`, or "
+             "`KEYWORD=PARAMETER,PARAMETER`, as in `SIZE=10240000 8BITMIME`."},
+    {SERVICE(policy.allow_commands), .name = "allow_commands", .type = TYPE_COMMANDS,
+     .preset_note = "none",
+     .help =
+         "Verbs that go to the backend beside those that starttlsd knows. Each must be one line "
+         "that is answered by one reply: what goes on after its line would be taken for "
+         "commands."},
     {SERVICE(backend), COUNTED(backend_count), .name = "backend", .type = TYPE_BACKEND,
      .is_required = true,
      .help = "The mail server behind: `HOST:PORT`. Of several the first that works is used."},
+    {SERVICE(backend_max_connections), .name = "backend_max_connections", .type = TYPE_COUNT,
+     .preset = "off", .min = 1, .max = 1000000, .word = "off", .word_value = CONFIG_OFF,
+     .help =
+         "Connections to the service's backends at the same time, all workers together. Beyond "
+         "it as many sessions again wait for at most five seconds, first come first served; all "
+         "others are told to come back later."},
     {SERVICE(identity), .name = "identity", .type = TYPE_CHOICE, .preset = "none",
      .choices = identity_choices,
      .help =
@@ -200,17 +238,35 @@ static const struct key keys[] = {
          "come from starttlsd's address."},
     {SERVICE(policy.relay), .name = "relay", .type = TYPE_RELAY,
      .preset_note = "required: nothing is relayed that you did not allow",
-     .help = "SMTP: whom mail is taken for. A list of domains: these alone, as for an MX. "
-             "`backend`: the "
-             "backend decides, which is safe only if it does not trust starttlsd's address."},
+     .help =
+         "SMTP: whom mail is taken for. `login`: for anybody, from clients that have logged in, "
+         "and nothing from others, as for submission. A list of domains: for these alone, as "
+         "for an MX, and for anybody from clients that have logged in. `backend`: the backend "
+         "decides, which is safe only if it does not trust starttlsd's address."},
     {SERVICE(policy.bare_newline), .name = "bare_newline", .type = TYPE_CHOICE,
      .preset = "normalize", .choices = bare_newline_choices,
      .help =
          "SMTP: what happens to a lone CR or LF in a message. `normalize`: it becomes CRLF, and no "
-         "backend can take it for the message's end."},
+         "backend can take it for the message's end. `reject`: the session ends, and the message "
+         "is "
+         "not delivered. `pass`: nothing is altered, which is safe only if the backend takes CRLF "
+         "alone for a line's end."},
     {SERVICE(policy.max_errors), .name = "max_errors", .type = TYPE_COUNT, .preset = "10", .min = 1,
      .max = 1000000, .word = "off", .word_value = 0,
      .help = "Error replies of starttlsd's own until a session is ended."},
+    {SERVICE(policy.max_auth_failures), .name = "max_auth_failures", .type = TYPE_COUNT,
+     .preset = "3", .min = 1, .max = 1000000, .word = "off", .word_value = 0,
+     .help = "Logins that the backend refuses until a session is ended."},
+    {SERVICE(max_sessions), .name = "max_sessions", .type = TYPE_COUNT, .preset = "off", .min = 1,
+     .max = 10000000, .word = "off", .word_value = CONFIG_OFF,
+     .help = "Sessions of this service at the same time, all workers together; more are told to "
+             "come back later."},
+    {SERVICE(allow), COUNTED(allow_count), .name = "allow", .type = TYPE_NETWORKS,
+     .preset_note = "all",
+     .help = "Networks that clients may come from: `192.0.2.0/24`, `2001:db8::/32`, or single "
+             "addresses. All others are closed without a word. `deny` wins over it."},
+    {SERVICE(deny), COUNTED(deny_count), .name = "deny", .type = TYPE_NETWORKS,
+     .preset_note = "none", .help = "Networks whose clients are closed without a word."},
     {SERVICE(preamble_timeout_ms), .name = "preamble_timeout", TIMEOUT, .preset = "60s",
      .help = "From the connection to STARTTLS, as a whole."},
     {SERVICE(handshake_timeout_ms), .name = "handshake_timeout", TIMEOUT, .preset = "20s",
@@ -219,6 +275,9 @@ static const struct key keys[] = {
      .help = "For a connection to one address of a backend."},
     {SERVICE(greeting_timeout_ms), .name = "greeting_timeout", TIMEOUT, .preset = "60s",
      .help = "From the connection to a backend until it is ready for commands."},
+    {SERVICE(login_timeout_ms), .name = "login_timeout", TIMEOUT, .preset = "5m",
+     .help = "From the time a session is ready for commands until it has got down to business. "
+             "SMTP: to the first MAIL that the backend accepts."},
     {SERVICE(backend_timeout_ms), .name = "backend_timeout", TIMEOUT, .preset = "15m",
      .help = "For an answer of the backend."},
     {SERVICE(idle_timeout_ms), .name = "idle_timeout", TIMEOUT, .preset = "5m",
@@ -233,7 +292,6 @@ static const char *const later_global[] = {
     "log_users", "metrics", "ticket_keys", "certificate_watch", NULL,
 };
 static const char *const later_service[] = {
-    "plaintext_auth",
     "ciphers",
     "ciphersuites",
     "groups",
@@ -242,12 +300,7 @@ static const char *const later_service[] = {
     "client_ca",
     "client_crl",
     "accept_proxy",
-    "allow",
-    "deny",
-    "capabilities",
-    "allow_commands",
     "balance",
-    "backend_max_connections",
     "backend_tls",
     "backend_policy",
     "backend_verify",
@@ -258,12 +311,9 @@ static const char *const later_service[] = {
     "backend_min_tls",
     "backend_ciphers",
     "backend_source",
-    "max_sessions",
     "max_sessions_per_client",
     "session_rate_per_client",
     "limit_exempt",
-    "max_auth_failures",
-    "login_timeout",
     NULL,
 };
 
@@ -280,6 +330,16 @@ const struct key *key_find(enum key_section section, const char *name)
     return NULL;
 }
 
+bool key_applies(const struct key *key, enum front_tls tls)
+{
+    switch (key->needs) {
+    case NEEDS_NOTHING: break;
+    case NEEDS_STARTTLS: return tls == FRONT_STARTTLS;
+    case NEEDS_TLS: return tls != FRONT_NONE;
+    }
+    return true;
+}
+
 bool key_is_list(const struct key *key)
 {
     switch (key->type) {
@@ -287,6 +347,9 @@ bool key_is_list(const struct key *key)
     case TYPE_BACKEND:
     case TYPE_CERTIFICATE:
     case TYPE_WORDS:
+    case TYPE_CAPABILITIES:
+    case TYPE_COMMANDS:
+    case TYPE_NETWORKS:
     case TYPE_RELAY: return true;
     case TYPE_COUNT:
     case TYPE_DURATION:

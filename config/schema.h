@@ -6,28 +6,34 @@
 
 #include <stdint.h>
 
-#include "protocols/span.h"
+#include "protocols/protocol.h"
 
 enum key_section {
     KEY_GLOBAL,  /* [starttlsd]; fields of struct config */
     KEY_SERVICE, /* [service NAME], [defaults]; fields of struct service */
 };
 
+/* With which `tls` a key means something. */
+enum key_needs { NEEDS_NOTHING, NEEDS_STARTTLS, NEEDS_TLS };
+
 enum key_type {
-    TYPE_COUNT,       /* uint32_t or unsigned */
-    TYPE_DURATION,    /* uint32_t, milliseconds */
-    TYPE_CHOICE,      /* an enum, or a bool */
-    TYPE_NAME,        /* const char *, one word */
-    TYPE_HOSTNAME,    /* const char *, a name that may stand in a greeting */
-    TYPE_TEXT,        /* const char *, a line of printable ASCII */
-    TYPE_PATH,        /* const char *, made relative to the file that names it */
-    TYPE_LOG,         /* log_target and what belongs to it */
-    TYPE_PROTOCOL,    /* const struct protocol * */
-    TYPE_LISTEN,      /* list of struct endpoint, addresses */
-    TYPE_BACKEND,     /* list of struct endpoint, addresses or names */
-    TYPE_CERTIFICATE, /* list of struct certificate, one a line */
-    TYPE_WORDS,       /* struct words */
-    TYPE_RELAY,       /* policy.relay and policy.relay_domains */
+    TYPE_COUNT,        /* uint32_t or unsigned */
+    TYPE_DURATION,     /* uint32_t, milliseconds */
+    TYPE_CHOICE,       /* an enum, or a bool */
+    TYPE_NAME,         /* const char *, one word */
+    TYPE_HOSTNAME,     /* const char *, a name that may stand in a greeting */
+    TYPE_TEXT,         /* const char *, a line of printable ASCII */
+    TYPE_PATH,         /* const char *, made relative to the file that names it */
+    TYPE_LOG,          /* log_target and what belongs to it */
+    TYPE_PROTOCOL,     /* const struct protocol * */
+    TYPE_LISTEN,       /* list of struct endpoint, addresses */
+    TYPE_BACKEND,      /* list of struct endpoint, addresses or names */
+    TYPE_CERTIFICATE,  /* list of struct certificate, one a line */
+    TYPE_WORDS,        /* struct words */
+    TYPE_CAPABILITIES, /* struct words, KEYWORD or KEYWORD=PARAMETER,PARAMETER */
+    TYPE_COMMANDS,     /* struct words, verbs */
+    TYPE_NETWORKS,     /* list of struct network */
+    TYPE_RELAY,        /* policy.relay and policy.relay_domains */
 };
 
 /* A word of a TYPE_CHOICE. Words that are known but cannot be chosen say why. */
@@ -42,7 +48,8 @@ struct key {
     enum key_section section;
     const char *name;
     enum key_type type;
-    bool is_required;
+    enum key_needs needs;
+    bool is_required;        /* where it means something */
     const char *preset;      /* the default, as it would be written; NULL: none */
     const char *preset_note; /* what holds if there is none */
     uint32_t min, max;       /* TYPE_COUNT; TYPE_DURATION, in milliseconds */
@@ -59,6 +66,9 @@ const struct key *key_at(size_t index);
 
 /* NULL: no such key in that kind of section. */
 const struct key *key_find(enum key_section section, const char *name);
+
+/* It means something in a service with that `tls`. */
+bool key_applies(const struct key *key, enum front_tls tls);
 
 /* Its values add up over words and lines. */
 bool key_is_list(const struct key *key);

@@ -13,12 +13,14 @@ static struct origin origin_of(const struct loaded *l, const struct section *s, 
     return written != NULL ? written->origin : s->origin;
 }
 
-static void require_keys(const struct loaded *l, const struct section *s, struct diagnosis *d)
+static void require_keys(const struct loaded *l, const struct section *s,
+                         const struct service *service, struct diagnosis *d)
 {
     const struct key *key;
 
     for (size_t i = 0; (key = key_at(i)) != NULL; i++)
-        if (key->is_required && loaded_find(l, s, key->name) == NULL)
+        if (key->is_required && key_applies(key, service->policy.tls) &&
+            loaded_find(l, s, key->name) == NULL)
             diagnosis_error(d, s->origin, s->title, key->name,
                             "write it here or under [defaults] (`starttlsd check --explain` tells "
                             "what it takes)",
@@ -152,7 +154,7 @@ void validate(const struct loaded *l, struct diagnosis *d)
         const struct service *service = &config->service[i];
         const struct section *s = loaded_service(l, service);
 
-        require_keys(l, s, d);
+        require_keys(l, s, service, d);
         require_relay(l, s, service, d);
         check_versions(l, s, service, d);
         check_listeners(l, s, service, d);

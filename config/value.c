@@ -300,6 +300,9 @@ bool value_parse(const struct parse *p)
     case TYPE_BACKEND: return list_endpoints(p);
     case TYPE_CERTIFICATE: return list_certificates(p);
     case TYPE_WORDS: return list_words(p);
+    case TYPE_CAPABILITIES: return list_capabilities(p);
+    case TYPE_COMMANDS: return list_commands(p);
+    case TYPE_NETWORKS: return list_networks(p);
     case TYPE_RELAY: return list_relay(p);
     }
     assert(false);

@@ -199,9 +199,6 @@ static const struct row refused[] = {
     KEY("metrics = off", "metrics: the key is of another section; put it under [starttlsd]"),
     GLOBAL("backend = a:25", "backend: the key is of another section; put it under [defaults] or "
                              "[service NAME]"),
-    KEY("allow = 192.0.2.0/24",
-        "allow: this key comes with a later version of starttlsd; remove the line, and make sure "
-        "that you can do without it"),
     KEY("balance = roundrobin",
         "balance: this key comes with a later version of starttlsd; remove the line, and make sure "
         "that you can do without it"),
@@ -244,19 +241,9 @@ static const struct row refused[] = {
                            "in mail.example.net"),
     KEY("greeting = gr\xc3\xbc\xc3\x9f", "greeting: a character that cannot stand in a greeting; "
                                          "write it in ASCII (RFC 5321, section 4.2)"),
-    KEY("tls = implicit",
-        "tls: `implicit` (TLS from the first octet) comes with a later version of "
-        "starttlsd; write `tls = starttls`"),
-    KEY("tls = none", "tls: `none` (no TLS towards clients) comes with a later version of "
-                      "starttlsd; write `tls = starttls`"),
-    KEY("policy = opportunistic",
-        "policy: `opportunistic` (serving clients without TLS too) comes with a later version of "
-        "starttlsd; write `policy = enforced`"),
     KEY("identity = proxy-v2",
         "identity: `proxy-v2` (telling the backend who the client is) comes with a later version "
         "of starttlsd; write `identity = none`"),
-    KEY("bare_newline = reject", "bare_newline: `reject` comes with a later version of starttlsd; "
-                                 "write `bare_newline = normalize`"),
     KEY("min_tls = SSLv3",
         "min_tls: SSLv3 is broken beyond repair, and OpenSSL 3 no longer speaks it (RFC 6176, RFC "
         "7568); TLSv1 is the oldest that a printer or scanner can have"),
@@ -291,18 +278,19 @@ static const struct row refused[] = {
     KEY("certificate = a b c d", "certificate: more than three files; write one certificate a "
                                  "line: CHAIN.pem [KEY.pem [PASSPHRASE]]"),
     /* relay */
-    RELAY("login",
-          "`login` lets clients relay once they have logged in, but this version passes no AUTH "
-          "yet, so that none ever could; list the domains that you take mail for, or write `relay "
-          "= backend` if the backend relays nothing for starttlsd's address"),
+    RELAY("example.com login",
+          "with `login` nothing is taken from clients that have not logged in, so that domains "
+          "beside it would mean nothing; write either `login` or domains; with domains too, "
+          "clients that have logged in may send to anywhere"),
     RELAY("backend example.com", "with `backend` the backend decides alone, so that domains beside "
                                  "it would mean nothing; write either `backend` or domains"),
     RELAY("*.example.com",
           "`*.example.com` is a pattern; write each domain in full, as in example.com"),
     RELAY("user@example.com", "`user@example.com` is not a domain; write domains, as in "
-                              "example.com, or `backend`"),
+                              "example.com, or `login`, or `backend`"),
     RELAY("example..com",
-          "`example..com` is not a domain; write domains, as in example.com, or `backend`"),
+          "`example..com` is not a domain; write domains, as in example.com, or `login`, or "
+          "`backend`"),
     ROW("[service mx]\nprotocol = smtp\nlisten = *:2525\nbackend = b:25\ncertificate = m.pem\n",
         "a.ini:1: [service mx] relay: required, and not written: the backend sees every client "
         "come from starttlsd's own address, and a backend that trusts this address would send "
@@ -547,6 +535,15 @@ static void what_is_not_written_has_its_default(void **state)
     assert_int_equal(s->policy.hide_capabilities.count, 0);
     assert_int_equal(s->tls_profile, TLS_PROFILE_INTERMEDIATE);
     assert_int_equal(s->min_tls, TLS_VERSION_PROFILE);
+    assert_false(s->policy.may_auth_in_clear);
+    assert_int_equal(s->policy.max_auth_failures, 3);
+    assert_int_equal(s->policy.capabilities.count, 0);
+    assert_int_equal(s->policy.allow_commands.count, 0);
+    assert_int_equal(s->allow_count, 0);
+    assert_int_equal(s->deny_count, 0);
+    assert_int_equal(s->max_sessions, CONFIG_OFF);
+    assert_int_equal(s->backend_max_connections, CONFIG_OFF);
+    assert_int_equal(s->login_timeout_ms, 5 * 60000);
     assert_int_equal(s->preamble_timeout_ms, 60000);
     assert_int_equal(s->backend_timeout_ms, 15 * 60000);
     assert_int_equal(s->idle_timeout_ms, 5 * 60000);
@@ -597,6 +594,52 @@ static void a_service_takes_defaults_and_replaces_them(void **state)
     end(r);
 }
 
+static void what_a_service_may_say_of_its_clients(void **state)
+{
+    static const struct span text =
+        SPAN("[defaults]\nprotocol = smtp\nbackend = b:25\ncertificate = d.pem\n"
+             "policy = opportunistic\nplaintext_auth = allow\n"
+             "[service a]\nlisten = *:25\nrelay = login\nbare_newline = reject\n"
+             "allow = 192.0.2.0/24 2001:db8::/32\nallow = 198.51.100.7\ndeny = 192.0.2.9\n"
+             "max_sessions = 100\nbackend_max_connections = 20\nmax_auth_failures = off\n"
+             "login_timeout = off\ncapabilities = SIZE=1000 8BITMIME\n"
+             "capabilities = AUTH=PLAIN,LOGIN\nallow_commands = XADR xsta\n"
+             "[service b]\nlisten = *:465\ntls = implicit\nrelay = example.com\n"
+             "bare_newline = pass\n"
+             "[service c]\nlisten = 127.0.0.1:2525\ntls = none\nrelay = backend\n");
+    struct run r = load_text(text);
+    const struct service *a, *b, *c;
+
+    diagnosis_print(r.d, stderr);
+    assert_non_null(r.config);
+    a = &r.config->service[0];
+    b = &r.config->service[1];
+    c = &r.config->service[2];
+    assert_false(a->policy.is_enforced);
+    assert_true(a->policy.may_auth_in_clear);
+    assert_int_equal(a->policy.relay, RELAY_LOGIN);
+    assert_int_equal(a->policy.relay_domains.count, 0);
+    assert_int_equal(a->policy.bare_newline, BARE_NEWLINE_REJECT);
+    assert_int_equal(a->allow_count, 3);
+    assert_int_equal(a->allow[1].prefix, 32);
+    assert_int_equal(a->allow[2].prefix, 128);
+    assert_int_equal(a->deny_count, 1);
+    assert_int_equal(a->max_sessions, 100);
+    assert_int_equal(a->backend_max_connections, 20);
+    assert_int_equal(a->policy.max_auth_failures, 0);
+    assert_int_equal(a->login_timeout_ms, CONFIG_OFF);
+    assert_int_equal(a->policy.capabilities.count, 3);
+    assert_string_equal(a->policy.capabilities.word[2], "AUTH=PLAIN,LOGIN");
+    assert_int_equal(a->policy.allow_commands.count, 2);
+    assert_string_equal(a->policy.allow_commands.word[1], "xsta");
+    assert_int_equal(b->policy.tls, FRONT_IMPLICIT);
+    assert_int_equal(b->certificate_count, 1);
+    assert_int_equal(b->policy.bare_newline, BARE_NEWLINE_PASS);
+    assert_int_equal(c->policy.tls, FRONT_NONE);
+    assert_int_equal(c->certificate_count, 0);
+    end(r);
+}
+
 static void a_weak_floor_is_warned_of(void **state)
 {
     struct run r = load_text((struct span)SPAN(SERVICE "min_tls = TLSv1.1\n"));
@@ -638,6 +681,14 @@ static void a_dump_loads_again_to_the_same(void **state)
         SPAN("[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 192.0.2.10:25\n"
              "certificate = mail.pem\nrelay = example.com example.net\n"
              "[starttlsd]\nlog = /var/log/x\n"),
+        SPAN(SERVICE "policy = opportunistic\nplaintext_auth = allow\nbare_newline = pass\n"
+                     "max_auth_failures = off\nlogin_timeout = off\nmax_sessions = 7\n"
+                     "backend_max_connections = 7\ncapabilities = A=B,C D\nallow_commands = XADR\n"
+                     "allow = 0.0.0.0/0 ::ffff:192.0.2.0/120\ndeny = 192.0.2.1 ::/0 ::1\n"),
+        SPAN("[defaults]\nprotocol = smtp\nbackend = b:25\nrelay = login\ncertificate = c.pem\n"
+             "policy = opportunistic\nplaintext_auth = allow\nmin_tls = TLSv1.3\n"
+             "[service a]\ntls = implicit\nlisten = 127.0.0.1:1\n"
+             "[service b]\ntls = none\nlisten = 127.0.0.1:2\n"),
     };
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -731,6 +782,7 @@ int main(void)
         cmocka_unit_test(the_longest_line_is_whole_and_hides_none),
         cmocka_unit_test(what_is_not_written_has_its_default),
         cmocka_unit_test(a_service_takes_defaults_and_replaces_them),
+        cmocka_unit_test(what_a_service_may_say_of_its_clients),
         cmocka_unit_test(a_weak_floor_is_warned_of),
         cmocka_unit_test(a_dump_loads_again_to_the_same),
         cmocka_unit_test(every_key_is_explained),
