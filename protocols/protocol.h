@@ -238,6 +238,12 @@ struct protocol {
     struct span (*announced)(const struct policy *policy, const struct learned *learned,
                              bool is_secure, char *space, size_t size);
 
+    /* Why allow_commands cannot let `verb` pass, in any case of letters, as the rest of a sentence
+     * that begins with it; NULL: it can. */
+    const char *(*veto)(struct span verb);
+
+    uint16_t implicit_port; /* where clients expect TLS from the first octet (RFC 8314) */
+
     /* An open relay is possible: `relay` must be written where the backend cannot tell clients
      * apart. */
     bool has_relay;

@@ -6,6 +6,7 @@
 
 #include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
+#include "protocols/smtp_verb.h"
 #include "protocols/verdict.h"
 
 static_assert(SMTP_GREETING_MAX + 96 <= EVENT_SPACE, "a greeting and an EHLO reply fit");
@@ -146,6 +147,8 @@ static const char *const alpn[] = {"smtp", "esmtp", NULL};
 
 const struct protocol smtp_protocol = {
     .name = "smtp",
+    .veto = smtp_verb_veto,
+    .implicit_port = 465,
     .alpn = alpn,
     .size = sizeof(struct smtp_server),
     .init = init,

@@ -24,10 +24,25 @@ static const struct {
     {SPAN("TRACE"), VERB_HTTP},    {SPAN("PATCH"), VERB_HTTP},
 };
 
-/* What some backends understand, and we don't. */
-static const struct span others[] = {
-    SPAN("SEND"),    SPAN("SOML"),   SPAN("SAML"),           SPAN("TURN"),         SPAN("ATRN"),
-    SPAN("XEXCH50"), SPAN("X-EXPS"), SPAN("X-ANONYMOUSTLS"), SPAN("X-LINK2STATE"), SPAN("LHLO"),
+/* What some backends understand, and we don't; and why it cannot pass. */
+static const struct {
+    struct span word;
+    const char *why;
+} others[] = {
+    {SPAN("SEND"), "begins a mail that starttlsd does not follow (RFC 821, section 3.4)"},
+    {SPAN("SOML"), "begins a mail that starttlsd does not follow (RFC 821, section 3.4)"},
+    {SPAN("SAML"), "begins a mail that starttlsd does not follow (RFC 821, section 3.4)"},
+    {SPAN("LHLO"), "begins LMTP, where one message has many replies"},
+    {SPAN("TURN"), "makes the client the server (RFC 5321, appendix F.1)"},
+    {SPAN("ATRN"), "makes the client the server (RFC 2645)"},
+    {SPAN("XEXCH50"), "is followed by octets that are no commands"},
+    {SPAN("X-EXPS"), "begins a login in a form that starttlsd does not follow"},
+    {SPAN("X-ANONYMOUSTLS"), "begins a TLS of its own inside the session"},
+    {SPAN("X-LINK2STATE"), "changes the routing of an Exchange server (CVE-2005-0560)"},
+    {SPAN("XPROXY"), "claims to come from another client"},
+    {SPAN("XPROXYFROM"), "claims to come from another client"},
+    {SPAN("XPROXYTO"), "hands the session on to another server"},
+    {SPAN("VERB"), "makes the server say more than one reply to a command"},
 };
 
 /* A verb of HTTP is not enough: a target or a version must follow (RFC 9112, section 3). */
@@ -71,6 +86,22 @@ struct smtp_command smtp_command_parse(struct span text)
     return command;
 }
 
+const char *smtp_verb_veto(struct span word)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (!span_equals(word, verbs[i].word))
+            continue;
+        if (verbs[i].verb == VERB_SPOOF)
+            return "claims to come from another client";
+        return verbs[i].verb == VERB_HTTP ? "is the word of a browser (HTTP)"
+                                          : "is a command that starttlsd itself deals with";
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (span_equals(word, others[i].word))
+            return others[i].why;
+    return NULL;
+}
+
 static bool ends_with(struct span s, struct span end)
 {
     return s.len >= end.len && span_equals(span_skip(s, s.len - end.len), end);
@@ -82,7 +113,7 @@ bool smtp_ends_with_verb(struct span word)
         if (verbs[i].verb != VERB_HTTP && ends_with(word, verbs[i].word))
             return true;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        if (ends_with(word, others[i]))
+        if (ends_with(word, others[i].word))
             return true;
     return false;
 }

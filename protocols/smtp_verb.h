@@ -50,6 +50,9 @@ static inline bool smtp_is_blank(char c)
     return c == ' ' || c == '\t' || c == '\v' || c == '\f';
 }
 
+/* protocol.h: veto. */
+const char *smtp_verb_veto(struct span verb);
+
 /* Would a reader that begins somewhere in this word find a verb, ours or another server's? */
 bool smtp_ends_with_verb(struct span word);
 
