@@ -49,9 +49,12 @@ PROXY     := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard proxy/
 ARCHIVES  := $(B)/libproxy.a $(B)/libconfig.a $(B)/libprotocols.a
 PLAY      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/play.c))
 UNIT      := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+DIFFER    := $(B)/tests/differential/driver
 FUZZERS   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 FUZZ_SECONDS ?= 60
+SEED         ?= 1
+COUNT        ?= 20000
 # A report ends the process with a status of its own; where `log_path` points, e2e looks for reports.
 ASAN := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:$(ASAN_OPTIONS) \
     UBSAN_OPTIONS=print_stacktrace=1:$(UBSAN_OPTIONS)
@@ -65,9 +68,10 @@ demo: ## starttlsd in front of a small mail server on this machine, until ^C
 	@$(MAKE) --no-print-directory all
 	@exec $(PYTHON) deploy/demo/demo.py $(B)/starttlsd
 
-test: ## unit and end-to-end tests
+test: ## unit, differential and end-to-end tests
 	@sh tests/deps.sh test
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory differential
 	@$(MAKE) --no-print-directory e2e
 
 deps: ## install what building, testing and `make lint` need (Debian packages)
@@ -100,6 +104,9 @@ $(B)/%.o: %.c $(B)/flags
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+$(DIFFER): $(DIFFER).o $(B)/libprotocols.a
+	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^
+
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
@@ -111,6 +118,9 @@ unit: $(UNIT) ## unit tests (cmocka)
 	@for test in $(UNIT); do \
 	    $(ASAN) $$test >$$test.log 2>&1 || { cat $$test.log; echo "$$test: failed"; exit 1; }; \
 	    sed -n "s|.*PASSED.*\] \(.*\)\.|$$test: \1 passed|p" $$test.log; done
+
+differential: $(DIFFER) ## COUNT (20000) dialogues from SEED (1) on, read again by a reader that knows the RFCs alone
+	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT)
 
 # PYTEST_ARGS='-k reload' runs some of them.
 e2e: $(B)/starttlsd ## end-to-end tests: real clients, a real Postfix behind (pytest; as root, or some are skipped)
@@ -131,7 +141,7 @@ fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds (libFuzzer)
 	    sed -n "s|^Done|$$fuzzer:|p" build/fuzz/$$fuzzer.log; done
 
 fuzzers: $(FUZZERS)
-objects: $(B)/starttlsd $(UNIT)
+objects: $(B)/starttlsd $(UNIT) $(DIFFER)
 
 # Warnings are errors here and nowhere else: a newer compiler never stops a user.
 lint: ## formatting, warnings of gcc and clang as errors, cppcheck, the rules between folders
@@ -168,5 +178,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test deps unit e2e asan fuzz fuzzers objects lint format docs install dist clean help
+.PHONY: all demo test deps unit differential e2e asan fuzz fuzzers objects lint format docs install dist clean help
 .SECONDARY:

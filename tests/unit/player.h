@@ -194,13 +194,14 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
 static inline void player_show(struct player *p, enum side side)
 {
     const struct event event = {.kind = EVENT_BYTES, .side = side, .space = p->space};
+    const struct octets *w = &p->window[side];
+    size_t most = 4 * w->len + 1000; /* steps are paid for by octets */
     bool again = true;
 
     for (size_t n = 0; again && !player_is_over(p); n++) {
-        const struct octets *w = &p->window[side];
         struct verdict v = p->protocol->step(p->machine, &event, (struct span){w->data, w->len});
 
-        PROMISE(n < 4 * w->len + 1000); /* steps are paid for by octets */
+        PROMISE(n < most);
         p->steps++;
         again = player_obey(p, side, &v);
     }

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: ISC
+"""What must be true of every dialogue, judged when it is over."""
+
+import re
+
+from reader import BLANKS, ClientReader, Misread, chunk_size, replies_of, verb_of
+
+VERBS = {b'EHLO', b'HELO', b'MAIL', b'RCPT', b'DATA', b'BDAT', b'RSET', b'NOOP', b'QUIT', b'HELP', b'VRFY', b'EXPN', b'AUTH', b'BURL'}
+BEFORE_LOGIN = {b'EHLO', b'HELO', b'NOOP', b'RSET', b'QUIT', b'HELP', b'AUTH'}
+ANY_VERB = VERBS | {b'ETRN', b'STARTTLS', b'XCLIENT', b'XFORWARD', b'PROXY', b'TURN', b'ATRN', b'XEXCH50', b'SEND', b'SOML', b'SAML',
+                    b'X-EXPS', b'X-ANONYMOUSTLS', b'X-LINK2STATE', b'LHLO'}
+# What some servers have for a line; they take the rest of a longer one for the next.
+LINE_BUFFERS = [511, 512, 513, 998, 1000, 1001, 1023, 1024]
+
+NOT_ANNOUNCED = {b'STARTTLS', b'XCLIENT', b'XFORWARD', b'XEXCH50', b'X-ANONYMOUSTLS', b'X-EXPS', b'X-LINK2STATE', b'TURN', b'ATRN',
+                 b'REQUIRETLS', b'DSN'}
+NOT_ANNOUNCED_MECHANISMS = {b'GSSAPI', b'DIGEST-MD5', b'NTLM', b'EXTERNAL', b'ANONYMOUS'}
+
+LOCAL = rb"[A-Za-z0-9#$&'*+\-/=?^_`{|}~.\x80-\xff]+"
+RCPT_OF_OURS = re.compile(rb'RCPT TO:<(?:postmaster|' + LOCAL + rb'@(?:example\.org|example\.net)\.?)>(?: .*)?', re.IGNORECASE)
+
+
+class Failure(Exception):
+    pass
+
+
+def must(claim, text):
+    if not claim:
+        raise Failure(text)
+
+
+# ---- One command, one content, as others might read it -------------------------------------------------
+
+
+def check_command(policy, item):
+    line, verb = item.octets, verb_of(item.octets)
+    must(verb in VERBS or verb == b'ETRN' and policy.relay == 'backend', f'not on the list: {line!r}')
+    if policy.relay == 'login' and not item.is_logged_in:
+        must(verb in BEFORE_LOGIN, f'before the login: {line!r}')
+    if policy.relay == 'domains' and not item.is_logged_in and verb == b'RCPT':
+        must(RCPT_OF_OURS.fullmatch(line), f'relays: {line!r}')
+    if verb == b'MAIL' and not item.is_logged_in:
+        rest = re.sub(rb'\AMAIL FROM:[ \t\v\f]*<[^> \t\v\f]*', b'', line, count=1, flags=re.IGNORECASE)
+        must(not re.search(rb'(?<![A-Za-z0-9-])AUTH=', rest, re.IGNORECASE), f'an AUTH parameter: {line!r}')
+    if verb == b'BDAT':
+        size = chunk_size(line)[0]
+        must(size < 1 << 31 and re.fullmatch(rb'BDAT [0-9]+(?: LAST)?', line, re.IGNORECASE),
+             f'two readers may find two sizes: {line!r}')
+    check_pieces(line + b'\r\n')
+
+
+def check_pieces(line):
+    """Read into a buffer that is too small for it, a line must not come out as two commands."""
+    for size in LINE_BUFFERS:
+        for at in range(size, len(line), size):
+            piece = line[at:at + size].lstrip(BLANKS)
+            must(re.split(rb'[ \t\v\f\r\n:]', piece)[0].upper() not in ANY_VERB, f'cut at {size} a command comes out of {line!r}')
+
+
+def check_content(policy, octets):
+    """octets: with its end. With `pass` nothing is promised."""
+    if policy.bare_newline == 'pass':
+        return
+    must(b'\0' not in octets, f'NUL in {octets!r}')
+    must(not re.search(rb'(?<!\r)\n|\r(?!\n)', octets), f'a lone CR or LF in {octets!r}')
+    end = re.search(rb'(?:\A|[\r\n])\.[\r\n]', octets)
+    must(end is None or end.end() >= len(octets) - 1, f'a lenient reader ends early: {octets!r}')
+
+
+def expected_content(policy, raw, is_whole):
+    """What the backend must get of what the client sent."""
+    if policy.bare_newline != 'normalize':
+        return raw
+    lines = re.split(rb'\r\n|\r|\n', raw[:-3] if is_whole else raw)
+    lines = [line.replace(b'\0', b'') for line in lines]
+    lines = [b'..' if line == b'.' else line for line in lines]
+    return b'\r\n'.join(lines) + (b'.\r\n' if is_whole else b'')
+
+
+# ---- The module's own account against the reader's -------------------------------------------------
+
+
+def check_link(dialogue, link):
+    said = [(kind, octets[:-2] if kind in ('command', 'sasl', 'own') else octets)
+            for kind, is_end, octets in link.things if is_end and octets]
+    read = [('own' if item.is_own else item.kind, item.octets) for item in link.items if item.kind != 'chunk' or item.octets]
+    for i, (a, b) in enumerate(zip(said, read)):
+        must(a == b, f'thing {i}: the module says {a!r}, the reader {b!r}')
+    must(len(said) == len(read), f'the module says {said[len(read):]!r} more, the reader {read[len(said):]!r}')
+    state, rest = link.reader.rest()
+    open_thing = link.things[-1] if link.things and not link.things[-1][1] else [state, False, b'']
+    must(open_thing[2] == rest and (not rest or open_thing[0] == state), f'the module is in {open_thing!r}, the reader in {state} {rest!r}')
+    if dialogue.machine.is_over and link is dialogue.links[-1] and (state in ('content', 'chunk')):
+        must(dialogue.machine.outcome == 'RESET', f'{state} was cut off, and the backend is told a good end')
+    for item in link.items:
+        if item.is_own:
+            must(verb_of(item.octets) in (b'EHLO', b'HELO', b'QUIT'), f'of its own accord: {item}')
+        elif item.kind == 'command':
+            check_command(dialogue.policy, item)
+        elif item.kind == 'content':
+            check_content(dialogue.policy, item.octets)
+        elif item.kind == 'sasl':
+            must(len(item.octets) + 2 <= 12288, f'a long SASL response: {item}')
+            check_pieces(item.octets + b'\r\n')
+
+
+# ---- The client's account against the backend's ----------------------------------------------------------
+
+
+def is_same(policy, sent, passed):
+    """May this be what became of that?"""
+    if sent.kind != passed.kind:
+        return False
+    if sent.kind == 'content':
+        want = expected_content(policy, sent.octets, sent.is_whole)
+        return passed.octets == want
+    if sent.octets == passed.octets:
+        return True
+    if verb_of(sent.octets) != b'MAIL' or passed.is_logged_in:
+        return False
+    words = [w for w in re.split(rb'[ \t\v\f]+', sent.octets) if not w.upper().startswith(b'AUTH=')]
+    return words == re.split(rb'[ \t\v\f]+', passed.octets)
+
+
+def read_client(dialogue):
+    """-> items of all phases; each with the reply that it got."""
+    items = []
+    for i, phase in enumerate(dialogue.phases):
+        replies, rest = replies_of(phase.received)
+        is_last = phase is dialogue.phases[-1]
+        must(not rest or is_last, f'half a reply before TLS: {rest!r}')
+        if not replies:
+            continue
+        if i == 0 or dialogue.policy.tls != 'starttls':
+            greeting = replies.pop(0)
+            must(greeting[0] in (220, 421, 554), f'greeting {greeting}')
+        reader = ClientReader(phase.sent, replies)
+        found = reader.read()
+        for item in found:
+            item.is_tls = phase.is_tls
+        items += found
+        if is_last and dialogue.machine.is_over and replies and replies[0][0] in (421, 554):
+            replies.pop(0)  # a farewell answers nothing
+        must(not replies, f'more replies than commands: {replies!r}')
+        if is_last and not dialogue.machine.is_over and not dialogue.owes():
+            open_items = [item for item in found if item.code is None and item.is_whole]
+            must(not open_items, f'never answered: {open_items!r}')
+    return items
+
+
+def check_client(dialogue):
+    items = read_client(dialogue)
+    passed = [item for link in dialogue.links for item in link.items if not item.is_own and item.kind != 'chunk']
+    by_serial = {item.serial: item for item in passed if item.serial is not None}
+    at = 0
+    for item in items:
+        if item.serial is not None and item.serial in by_serial:
+            other = by_serial[item.serial]
+            must(is_same(dialogue.policy, item, other), f'{item} got the reply to {other}')
+            index = passed.index(other, at) if other in passed[at:] else None
+            must(index is not None, f'{other} was passed before its turn')
+            skipped = [p for p in passed[at:index]]
+            must(not skipped, f'passed, and no reply came to the client: {skipped!r}')
+            at = index + 1
+        elif item.code is None and at < len(passed) and is_same(dialogue.policy, item, passed[at]):
+            at += 1
+        elif item.code is not None:
+            check_own_reply(dialogue, item)
+    must(at == len(passed) or dialogue.machine.is_over, f'the client never sent {passed[at:]!r}')
+    check_replies(dialogue, items)
+
+
+def check_own_reply(dialogue, item):
+    """The module answered by itself."""
+    must(item.code // 100 != 2 or not (item.kind in ('content', 'sasl') or verb_of(item.octets) in (b'MAIL', b'RCPT', b'BDAT', b'AUTH')),
+         f'accepted by nobody: {item}')
+
+
+PLAIN = re.compile(rb'(?:EHLO client\.example|HELO client\.example|NOOP|RSET|VRFY user|MAIL FROM:<user@example\.org>|'
+                   rb'RCPT TO:<user@example\.org>|DATA)')
+
+
+def check_replies(dialogue, items):
+    """What may be said to which command."""
+    policy, is_refused, is_logged_in = dialogue.policy, False, False
+    for item in items:
+        verb = verb_of(item.octets)
+        if item.code is None:
+            return
+        must(item.code < 300 or item.code >= 400 or (item.kind, item.code) == ('sasl', 334) or
+             item.kind == 'command' and (verb, item.code) in ((b'DATA', 354), (b'AUTH', 334)), f'what shall a client do now? {item}')
+        is_in_gate = item.is_tls or not policy.is_enforced
+        if item.serial is not None:
+            is_refused = is_refused and verb != b'MAIL'
+            must(not is_refused or verb not in (b'RCPT', b'DATA', b'BDAT'), f'its MAIL was refused: {item}')
+            is_logged_in = is_logged_in or item.code == 235 and (item.kind == 'sasl' or verb == b'AUTH')
+        elif is_in_gate:
+            is_refused = is_refused or verb == b'MAIL' or item.kind == 'bad' and re.match(rb'MAIL(?![^ \t\v\f\r\0])', item.octets, re.I)
+            may = not is_refused and (policy.relay != 'login' or is_logged_in or verb in BEFORE_LOGIN)
+            must(not may or item.code == 421 or item.kind != 'command' or not PLAIN.fullmatch(item.octets), f'refused for nothing: {item}')
+        if verb == b'EHLO' and item.code == 250 and item.kind == 'command':
+            check_announced(policy, item)
+
+
+def check_announced(policy, item):
+    for line in item.reply.split(b'\n')[1:]:
+        words = re.split(rb'[ \t\v\f=]+', line[4:].strip(BLANKS).upper())
+        must(words[0] not in NOT_ANNOUNCED or not item.is_tls and line[4:] == b'STARTTLS', f'announced: {line!r}')
+        if words[0] == b'AUTH':
+            bad = [w for w in words if w in NOT_ANNOUNCED_MECHANISMS or w.endswith(b'-PLUS')]
+            must(not bad, f'offered: {line!r}')
+
+
+def check(dialogue):
+    machine, policy = dialogue.machine, dialogue.policy
+    for link in dialogue.links:
+        check_link(dialogue, link)
+    check_client(dialogue)
+    if policy.tls == 'starttls' and policy.is_enforced and not dialogue.phases[-1].is_tls:
+        must(not dialogue.links and machine.outcome != 'CONNECT', 'a backend was asked for before TLS')
+    check_notes(dialogue)
+
+
+def check_notes(dialogue):
+    """What log and metrics are told."""
+    noted = dialogue.notes.count('MESSAGE')
+    accepted = sum(item.kind == 'content' and item.code is not None and item.code // 100 == 2
+                   for link in dialogue.links for item in link.items)
+    spared = 'BACKEND_REPLY' in dialogue.notes  # the last reply was none to the module
+    must(noted <= accepted <= noted + spared, f'{accepted} messages were accepted, {noted} noted')
+
+
+__all__ = ['Failure', 'Misread', 'check']

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: ISC
+"""The module under test, in a process of its own (driver.c) on a pipe."""
+
+import struct
+import subprocess
+
+CLIENT, BACKEND = 0, 1
+
+# protocols/protocol.h, in its order
+EVENTS = 'BYTES CONNECTED SECURED BACKEND_FAILED EOF LOST DEADLINE BUSY DRAIN STOP ERROR'.split()
+OUTCOMES = 'MORE HOLD FORWARD SEND CONNECT NEXT_BACKEND START_TLS CLOSE RESET'.split()
+ENDS = ('NONE LIMIT BACKEND_UNREACHABLE BACKEND_REFUSED BACKEND_LOST TIMEOUT ERRORS VIOLATION TLS_REQUIRED '
+        'HANDSHAKE_FAILED DRAINED CLIENT_QUIT CLIENT_CLOSED CLIENT_LOST BACKEND_CLOSED ERROR').split()
+NOTES = ('NONE GREETED TLS_NEEDED MESSAGE ADMITTED AUTH_OK AUTH_FAILED INJECTION SPOOF HTTP '
+         'TLS_ON_PLAINTEXT_PORT BACKEND_REPLY SMUGGLING').split()
+TLS = 'starttls implicit none'.split()
+RELAY = 'unset backend login domains'.split()
+BARE_NEWLINE = 'normalize reject pass'.split()
+
+THINGS = {ord('c'): 'command', ord('d'): 'content', ord('k'): 'chunk', ord('s'): 'sasl', ord('o'): 'own'}
+
+
+class Died(Exception):
+    """The process is gone: a promise of the module was broken, or a sanitizer has spoken."""
+
+
+class Machine:
+    def __init__(self, driver):
+        self.process = subprocess.Popen([driver], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.reset()
+
+    def reset(self):
+        self.outcome, self.end = 'MORE', 'NONE'
+        self.reads_client = self.reads_backend = False
+
+    @property
+    def is_over(self):
+        return self.outcome in ('CLOSE', 'RESET')
+
+    def _ask(self, what, kind=0, side=0, reason=0, data=b''):
+        """-> records: ('B', thing, is_end, octets), ('C', octets), ('N', note)"""
+        try:
+            self.process.stdin.write(struct.pack('=4BI', ord(what), kind, side, reason, len(data)) + data)
+            self.process.stdin.flush()
+            head = self.process.stdout.read(4)
+            report = self.process.stdout.read(struct.unpack('=I', head)[0])
+        except (BrokenPipeError, struct.error):
+            raise Died(f'driver: exit status {self.process.wait()}') from None
+        records, at = [], 0
+        while at < len(report):
+            tag, thing, flag = report[at], report[at + 1], report[at + 2]
+            length = report[at + 3] | report[at + 4] << 8 | report[at + 5] << 16
+            octets = report[at + 6:at + 6 + length]
+            at += 6 + length
+            if tag == 0x42:
+                records.append(('B', THINGS[thing], bool(flag), octets))
+            elif tag == 0x43:
+                records.append(('C', octets))
+            elif tag == 0x4E:
+                records.append(('N', NOTES[thing]))
+            else:
+                self.outcome, self.end = OUTCOMES[octets[0]], ENDS[octets[1]]
+                self.reads_client, self.reads_backend = bool(octets[2]), bool(octets[3])
+        return records
+
+    def begin(self, policy):
+        self.reset()
+        return self._ask('I', data=bytes([
+            TLS.index(policy.tls), policy.is_enforced, policy.may_auth_in_clear, RELAY.index(policy.relay),
+            BARE_NEWLINE.index(policy.bare_newline), policy.max_errors, policy.max_auth_failures, policy.learned]))
+
+    def feed(self, side, octets):
+        return self._ask('F', side=side, data=octets)
+
+    def event(self, kind, side=CLIENT, reason='NONE'):
+        return self._ask('E', kind=EVENTS.index(kind), side=side, reason=ENDS.index(reason))
