@@ -20,29 +20,6 @@ static size_t count_words(const struct setting *setting)
     return count;
 }
 
-/* The words of all lines in their order, each with the line that it stands on. */
-struct walk {
-    struct parse at; /* the line of the word, for complaints */
-    struct span rest;
-    struct span word;
-};
-
-static struct walk walk_begin(const struct parse *p)
-{
-    return (struct walk){.at = *p, .rest = span_of(p->setting->text)};
-}
-
-static bool walk_next(struct walk *w)
-{
-    while ((w->word = word_take(&w->rest)).len == 0) {
-        if (w->at.setting->more == NULL)
-            return false;
-        w->at.setting = w->at.setting->more;
-        w->rest = span_of(w->at.setting->text);
-    }
-    return true;
-}
-
 bool list_endpoints(const struct parse *p)
 {
     bool is_listen = p->setting->key->type == TYPE_LISTEN;
@@ -205,7 +182,7 @@ static bool judge_command(const struct parse *p, struct span word)
     for (size_t i = 1; i < word.len; i++)
         ok = ok && (is_letter(word.data[i]) || is_digit(word.data[i]) || word.data[i] == '-');
     if (!ok)
-        parse_complain(p, "write verbs alone, as in XADR", "`%s` is not a verb",
+        parse_complain(p, "write verbs alone, without what may follow them", "`%s` is not a verb",
                        arena_copy(p->arena, word));
     return ok;
 }

@@ -55,3 +55,19 @@ struct span word_take(struct span *rest)
     *rest = span_skip(*rest, word.len);
     return word;
 }
+
+struct walk walk_begin(const struct parse *p)
+{
+    return (struct walk){.at = *p, .rest = span_of(p->setting->text)};
+}
+
+bool walk_next(struct walk *w)
+{
+    while ((w->word = word_take(&w->rest)).len == 0) {
+        if (w->at.setting->more == NULL)
+            return false;
+        w->at.setting = w->at.setting->more;
+        w->rest = span_of(w->at.setting->text);
+    }
+    return true;
+}

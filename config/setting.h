@@ -39,4 +39,16 @@ const char *path_resolve(const char *path, const char *named_by, struct arena *a
 /* Take the next word of `rest`; length 0: there is none. */
 struct span word_take(struct span *rest);
 
+/* The words of a setting and its `more`, in their order, each with the line that it stands on. */
+struct walk {
+    struct parse at; /* the line of the word, for complaints */
+    struct span rest;
+    struct span word;
+};
+
+struct walk walk_begin(const struct parse *p);
+
+/* False: there is no other word. */
+bool walk_next(struct walk *w);
+
 #endif

@@ -3,6 +3,7 @@
 #include "config/validate.h"
 
 #include "config/endpoint.h"
+#include "config/network.h"
 #include "config/value.h"
 
 /* The line of `key`, or of the heading where it should have been. */
@@ -27,18 +28,147 @@ static void require_keys(const struct loaded *l, const struct section *s,
                             "required, and not written");
 }
 
+static const char *tls_word(enum front_tls tls)
+{
+    switch (tls) {
+    case FRONT_STARTTLS: break;
+    case FRONT_IMPLICIT: return "implicit";
+    case FRONT_NONE: return "none";
+    }
+    return "starttls";
+}
+
+/* Keys of the service itself that its `tls` leaves without meaning. What it has from [defaults] is
+ * meant for others. */
+static void check_applicable(const struct section *s, const struct service *service,
+                             struct diagnosis *d)
+{
+    const char *tls = tls_word(service->policy.tls);
+
+    for (const struct setting *w = s->first; w != NULL; w = w->next) {
+        if (key_applies(w->key, service->policy.tls))
+            continue;
+        if (w->key->needs == NEEDS_STARTTLS) /* it would promise what nobody keeps */
+            diagnosis_error(d, w->origin, s->title, w->key->name,
+                            "remove the line, or write `tls = starttls`",
+                            "means nothing with `tls = %s`: it is about clients that have not "
+                            "started TLS yet",
+                            tls);
+        else
+            diagnosis_warning(d, w->origin, s->title, w->key->name,
+                              "remove the line, or write another `tls`",
+                              "has no effect with `tls = %s`", tls);
+    }
+}
+
+/* What is said of plaintext, and who hears it. */
+static void check_plaintext(const struct section *s, const struct service *service,
+                            struct diagnosis *d)
+{
+    const struct policy *policy = &service->policy;
+    const struct setting *capabilities = section_find(s, "capabilities");
+    const struct setting *auth = section_find(s, "plaintext_auth");
+
+    for (size_t i = 0; policy->tls == FRONT_NONE && i < service->listen_count; i++)
+        if (!endpoint_is_loopback(&service->listen[i]))
+            diagnosis_warning(d, service->listen[i].origin, s->title, "listen",
+                              "listen on 127.0.0.1 or [::1], or write another `tls`",
+                              "with `tls = none` passwords and mail can be read on their way to "
+                              "`%s`",
+                              service->listen[i].text);
+    if (auth != NULL && policy->tls == FRONT_STARTTLS && policy->is_enforced &&
+        policy->may_auth_in_clear)
+        diagnosis_warning(d, auth->origin, s->title, "plaintext_auth",
+                          "remove the line, or write `policy = opportunistic`",
+                          "has no effect: with `policy = enforced` nothing is done for a client "
+                          "before it has started TLS");
+    if (capabilities != NULL && (policy->tls != FRONT_STARTTLS || policy->is_enforced))
+        diagnosis_warning(d, capabilities->origin, s->title, "capabilities",
+                          "remove the line; `hide_capabilities` takes out what the backend "
+                          "announces",
+                          "has no effect: it is for clients that have not started TLS, with "
+                          "`policy = opportunistic`");
+}
+
+/* `tls = starttls` where clients begin with TLS: both sides would wait for the other to speak. */
+static void check_ports(const struct section *s, const struct service *service, struct diagnosis *d)
+{
+    if (service->protocol == NULL || service->policy.tls != FRONT_STARTTLS)
+        return;
+    for (size_t i = 0; i < service->listen_count; i++)
+        if (service->listen[i].port == service->protocol->implicit_port)
+            diagnosis_warning(d, service->listen[i].origin, s->title, "listen",
+                              "write `tls = implicit`",
+                              "clients of port %u begin with TLS at once (RFC 8314), and would "
+                              "hang with `tls = starttls`",
+                              service->listen[i].port);
+}
+
 static void require_relay(const struct loaded *l, const struct section *s,
                           const struct service *service, struct diagnosis *d)
 {
-    if (service->protocol != &smtp_protocol || service->identity != IDENTITY_NONE ||
-        loaded_find(l, s, "relay") != NULL)
+    if (service->protocol == NULL || !service->protocol->has_relay ||
+        service->identity != IDENTITY_NONE || loaded_find(l, s, "relay") != NULL)
         return;
     diagnosis_error(d, s->origin, s->title, "relay",
-                    "list the domains that you take mail for (relay = example.com example.net), or "
-                    "write `relay = backend` if the backend relays nothing for starttlsd's address",
+                    "write `relay = login` where your users hand in their mail (ports 587 and "
+                    "465), your domains where others send mail to you (port 25: relay = "
+                    "example.com example.net), or `relay = backend` if the backend relays nothing "
+                    "for starttlsd's address",
                     "required, and not written: the backend sees every client come from "
                     "starttlsd's own address, and a backend that trusts this address would send "
                     "anybody's mail to anywhere (an open relay)");
+}
+
+/* Nobody can log in where nobody is told that it is possible. */
+static void check_logins(const struct loaded *l, const struct section *s,
+                         const struct service *service, struct diagnosis *d)
+{
+    const struct words *hidden = &service->policy.hide_capabilities;
+
+    for (size_t i = 0; service->policy.relay == RELAY_LOGIN && i < hidden->count; i++)
+        if (span_equals(span_of(hidden->word[i]), span_of("AUTH")))
+            diagnosis_warning(d, origin_of(l, s, "hide_capabilities"), s->title,
+                              "hide_capabilities", "take `AUTH` out of the list",
+                              "hides `%s`, and with `relay = login` clients must log in",
+                              hidden->word[i]);
+}
+
+static void check_commands(const struct loaded *l, const struct section *s,
+                           const struct service *service, struct diagnosis *d)
+{
+    const struct setting *written = loaded_find(l, s, "allow_commands");
+    const struct parse p = {.setting = written, .d = d};
+    struct walk w;
+
+    if (written == NULL || service->protocol == NULL)
+        return;
+    for (w = walk_begin(&p); walk_next(&w);) {
+        const char *why = service->protocol->veto(w.word);
+
+        if (why != NULL)
+            diagnosis_error(d, w.at.setting->origin, s->title, "allow_commands",
+                            "take it out of the list", "`%.*s` %s", (int)w.word.len, w.word.data,
+                            why);
+    }
+}
+
+/* The other way round than some expect: an exception from `deny` cannot be made by `allow`. */
+static void check_networks(const struct loaded *l, const struct section *s,
+                           const struct service *service, struct diagnosis *d)
+{
+    for (size_t i = 0; i < service->allow_count; i++)
+        for (size_t j = 0; j < service->deny_count; j++) {
+            const struct network *allow = &service->allow[i], *deny = &service->deny[j];
+            char inner[NETWORK_TEXT_MAX], outer[NETWORK_TEXT_MAX];
+
+            if (deny->prefix <= allow->prefix && network_contains(deny, allow->address))
+                diagnosis_warning(d, origin_of(l, s, "allow"), s->title, "allow",
+                                  "with `allow` all others are closed anyway; take that out of "
+                                  "`deny`",
+                                  "`%s` is never let in: `deny` has %s, and wins",
+                                  network_text(allow, inner), network_text(deny, outer));
+        }
 }
 
 static enum tls_version profile_floor(enum tls_profile profile)
@@ -155,7 +285,13 @@ void validate(const struct loaded *l, struct diagnosis *d)
         const struct section *s = loaded_service(l, service);
 
         require_keys(l, s, service, d);
+        check_applicable(s, service, d);
+        check_plaintext(s, service, d);
+        check_ports(s, service, d);
         require_relay(l, s, service, d);
+        check_logins(l, s, service, d);
+        check_commands(l, s, service, d);
+        check_networks(l, s, service, d);
         check_versions(l, s, service, d);
         check_listeners(l, s, service, d);
         check_loop(l, s, service, d);

@@ -6,90 +6,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#include "config/config.h"
-#include "config/schema.h"
+#include "tests/unit/loading.h"
 
-/* A disk in memory. Texts are copied to blocks of their exact size, so that ASan sees a read
- * beyond. */
-struct memory {
-    struct {
-        const char *path;
-        struct span text;
-    } file[4];
-    char *copy[16];
-    size_t copies;
-};
-
-static bool on_read(void *context, const char *path, struct span *text, const char **error)
-{
-    struct memory *m = context;
-
-    for (size_t i = 0; i < 4 && m->file[i].path != NULL; i++)
-        if (strcmp(m->file[i].path, path) == 0) {
-            struct span original = m->file[i].text;
-            char *copy = malloc(original.len > 0 ? original.len : 1);
-
-            assert_non_null(copy);
-            if (original.len > 0)
-                memcpy(copy, original.data, original.len);
-            assert_true(m->copies < 16);
-            m->copy[m->copies++] = copy;
-            *text = (struct span){copy, original.len};
-            return true;
-        }
-    *error = "No such file or directory";
-    return false;
-}
-
-/* A load, and what to give back afterwards. The texts die at once: a configuration keeps none of
- * them. */
-struct run {
-    struct diagnosis *d;
-    struct config *config;
-};
-
-static struct run load(struct memory *m)
-{
-    const struct config_source source = {on_read, m};
-    struct run r = {.d = diagnosis_new()};
-
-    r.config = config_load(m->file[0].path, &source, "gate.example.net", r.d);
-    while (m->copies > 0)
-        free(m->copy[--m->copies]);
-    return r;
-}
-
-static struct run load_text(struct span text)
-{
-    struct memory m = {{{"a.ini", text}}};
-
-    return load(&m);
-}
-
-static void end(struct run r)
-{
-    config_free(r.config);
-    diagnosis_free(r.d);
-}
-
-#define SERVICE                                                                                    \
-    "[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 192.0.2.10:25\n"            \
-    "certificate = mail.pem\nrelay = backend\n" /* six lines */
-
-/* `wrong` is the whole complaint, and the only one, about `text`. */
-struct row {
-    struct span text;
-    const char *wrong;
-};
-
-#define ROW(text, wrong)                                                                           \
-    {                                                                                              \
-        SPAN(text), wrong                                                                          \
-    }
 /* A key put behind a good service, in line 7. */
 #define KEY(line, wrong)                                                                           \
     {                                                                                              \
@@ -119,6 +40,13 @@ struct row {
             "a.ini:6: [service mx] relay: " wrong                                                  \
     }
 
+#define CAPABILITY(value, wrong)                                                                   \
+    {                                                                                              \
+        SPAN(SERVICE "policy = opportunistic\ncapabilities = " value "\n"),                        \
+            "a.ini:8: [service mx] capabilities: " wrong                                           \
+            "; write KEYWORD or KEYWORD=PARAMETER,PARAMETER, as in SIZE=10240000"                  \
+    }
+
 #define X50         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X50_LESS_10 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X200        X50 X50 X50 X50
@@ -134,6 +62,7 @@ struct row {
 #define BACKEND_REMEDY                                                                             \
     "write HOST:PORT, as in 192.0.2.10:25, [2001:db8::10]:25 or mail.example.net:25"
 #define PORT_REMEDY     "write a number from 1 to 65535 behind the last colon, as in :25"
+#define VERB_REMEDY     "write verbs alone, without what may follow them"
 #define DURATION_REMEDY "write a number and its unit: 500ms 30s 5m 12h 7d"
 
 static const struct row refused[] = {
@@ -263,9 +192,6 @@ static const struct row refused[] = {
                           "starttlsd; " LISTEN_REMEDY),
     LISTEN("fd:smtp", "`fd:smtp` is a kind of socket that comes with a later version of "
                       "starttlsd; " LISTEN_REMEDY),
-    LISTEN("*:2525 127.0.0.1:2525",
-           "`127.0.0.1:2525` is taken by `*:2525` of [service mx] in a.ini:3; give each service "
-           "addresses of its own"),
     BACKEND("mail.example.net", "`mail.example.net` has no port; " BACKEND_REMEDY),
     BACKEND("*:25", "`*:25` names no host; " BACKEND_REMEDY),
     BACKEND("0.0.0.0:25", "`0.0.0.0:25` names no host; " BACKEND_REMEDY),
@@ -273,10 +199,28 @@ static const struct row refused[] = {
             "`192.0.2:25` is neither an address nor a host name, with a port; " BACKEND_REMEDY),
     BACKEND("a_b!.example:25", "`a_b!.example:25` is neither an address nor a host name, with a "
                                "port; " BACKEND_REMEDY),
-    BACKEND("127.0.0.1:2525", "`127.0.0.1:2525` is where starttlsd itself listens (a.ini:3); name "
-                              "the mail server behind; on this machine it needs another port"),
     KEY("certificate = a b c d", "certificate: more than three files; write one certificate a "
                                  "line: CHAIN.pem [KEY.pem [PASSPHRASE]]"),
+    KEY("allow = 192.0.2.1/24", "allow: `192.0.2.1/24` has bits set behind its prefix; write "
+                                "192.0.2.0/24 for the whole network, or the address without `/`"),
+    KEY("deny = ::1 mail.example.net",
+        "deny: `mail.example.net` is neither an address nor a network; write addresses and "
+        "networks, as in 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"),
+    CAPABILITY("SIZE 1000", "`1000` is no keyword"),
+    CAPABILITY("=1", "`=1` is no keyword"),
+    CAPABILITY("SIZE=", "`SIZE=` lacks a parameter"),
+    CAPABILITY("AUTH=PLAIN,,LOGIN", "`AUTH=PLAIN,,LOGIN` lacks a parameter"),
+    CAPABILITY("AUTH=,PLAIN", "`AUTH=,PLAIN` lacks a parameter"),
+    CAPABILITY("AUTH=PLAIN,", "`AUTH=PLAIN,` lacks a parameter"),
+    CAPABILITY("A,B", "`A,B` has a keyword that no server announces"),
+    CAPABILITY("-A", "`-A` has a keyword that no server announces"),
+    CAPABILITY("A=\xc3\xbc", "`A=\xc3\xbc` is not ASCII"),
+    KEY("allow_commands = XADR=1", "allow_commands: `XADR=1` is not a verb; " VERB_REMEDY),
+    KEY("allow_commands = 1X", "allow_commands: `1X` is not a verb; " VERB_REMEDY),
+    KEY("backend_max_connections = 0",
+        "backend_max_connections: 0 is out of bounds; write 1 to 1000000, or `off`"),
+    KEY("max_auth_failures = 0",
+        "max_auth_failures: 0 is out of bounds; write 1 to 1000000, or `off`"),
     /* relay */
     RELAY("example.com login",
           "with `login` nothing is taken from clients that have not logged in, so that domains "
@@ -291,45 +235,11 @@ static const struct row refused[] = {
     RELAY("example..com",
           "`example..com` is not a domain; write domains, as in example.com, or `login`, or "
           "`backend`"),
-    ROW("[service mx]\nprotocol = smtp\nlisten = *:2525\nbackend = b:25\ncertificate = m.pem\n",
-        "a.ini:1: [service mx] relay: required, and not written: the backend sees every client "
-        "come from starttlsd's own address, and a backend that trusts this address would send "
-        "anybody's mail to anywhere (an open relay); list the domains that you take mail for "
-        "(relay = example.com example.net), or write `relay = backend` if the backend relays "
-        "nothing for starttlsd's address"),
-    /* rules between keys */
-    ROW(SERVICE "min_tls = TLSv1.3\nmax_tls = TLSv1.2\n",
-        "a.ini:8: [service mx] max_tls: no version is left: it is below what `min_tls` asks for; "
-        "lower that, or raise `max_tls`"),
-    ROW(SERVICE "tls_profile = modern\nmax_tls = TLSv1.2\n",
-        "a.ini:8: [service mx] max_tls: no version is left: it is below what `tls_profile` asks "
-        "for; lower that, or raise `max_tls`"),
-    ROW("[starttlsd]\nticket_rotation = 10m\n" SERVICE,
-        "a.ini:2: [starttlsd] ticket_rotation: tickets of 2h outlive their keys: 8 are kept, and a "
-        "new one is made every 10m; shorten `ticket_lifetime` or lengthen `ticket_rotation`"),
-    ROW("[starttlsd]\nticket_lifetime = 43h\n" SERVICE,
-        "a.ini:2: [starttlsd] ticket_lifetime: tickets of 43h outlive their keys: 8 are kept, and "
-        "a new one is made every 6h; shorten `ticket_lifetime` or lengthen `ticket_rotation`"),
-    ROW(SERVICE "[service b]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = b:25\n"
-                "certificate = m.pem\nrelay = backend\n",
-        "a.ini:9: [service b] listen: `127.0.0.1:2525` is taken by `127.0.0.1:2525` of [service "
-        "mx] in a.ini:3; give each service addresses of its own"),
 };
 
 static void each_mistake_has_its_words(void **state)
 {
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        struct run r = load_text(refused[i].text);
-        bool is_error;
-
-        if (r.config != NULL || diagnosis_count(r.d) != 1 ||
-            strcmp(diagnosis_line(r.d, 0, &is_error), refused[i].wrong) != 0) {
-            print_error("row %zu, expected:\n%s\n", i, refused[i].wrong);
-            diagnosis_print(r.d, stderr);
-            fail();
-        }
-        end(r);
-    }
+    each_is_answered(refused, sizeof(refused) / sizeof(refused[0]), true);
 }
 
 /* Files named by others, and complaints of which a run has several. */
@@ -640,118 +550,6 @@ static void what_a_service_may_say_of_its_clients(void **state)
     end(r);
 }
 
-static void a_weak_floor_is_warned_of(void **state)
-{
-    struct run r = load_text((struct span)SPAN(SERVICE "min_tls = TLSv1.1\n"));
-    bool is_error = true;
-
-    assert_non_null(r.config);
-    assert_int_equal(diagnosis_count(r.d), 1);
-    assert_string_equal(diagnosis_line(r.d, 0, &is_error),
-                        "a.ini:7: [service mx] min_tls: below the floor of `tls_profile`, so that "
-                        "the weak ciphers of the profile `old` are accepted too; fine for devices "
-                        "that know no better; else remove the line");
-    assert_false(is_error);
-    end(r);
-}
-
-static char *dump(const struct config *config)
-{
-    char *text = NULL;
-    size_t len;
-    FILE *to = open_memstream(&text, &len);
-
-    assert_non_null(to);
-    config_dump(config, to);
-    fclose(to);
-    return text;
-}
-
-static void a_dump_loads_again_to_the_same(void **state)
-{
-    static const struct span texts[] = {
-        GOOD,
-        SPAN(SERVICE "min_tls = TLSv1\nmax_tls = TLSv1.3\ngreeting = hello = you\nhostname = x\n"
-                     "hide_capabilities = A B\nmax_errors = off\nidle_timeout = off\n"
-                     "handshake_timeout = 1500ms\ntls_profile = old\n"
-                     "certificate = c.pem k.pem p\ncertificate = c.pem c.pem p\nbackend = b:1 c:2\n"
-                     "[starttlsd]\nworkers = 3\nuser = u\ngroup = g\nchroot = /var/empty\n"
-                     "hostname = y\nlog = syslog:local3\nlog_format = json\nlog_level = debug\n"
-                     "control = off\nmax_sessions = 99\ndrain_timeout = 0s\n"),
-        SPAN("[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 192.0.2.10:25\n"
-             "certificate = mail.pem\nrelay = example.com example.net\n"
-             "[starttlsd]\nlog = /var/log/x\n"),
-        SPAN(SERVICE "policy = opportunistic\nplaintext_auth = allow\nbare_newline = pass\n"
-                     "max_auth_failures = off\nlogin_timeout = off\nmax_sessions = 7\n"
-                     "backend_max_connections = 7\ncapabilities = A=B,C D\nallow_commands = XADR\n"
-                     "allow = 0.0.0.0/0 ::ffff:192.0.2.0/120\ndeny = 192.0.2.1 ::/0 ::1\n"),
-        SPAN("[defaults]\nprotocol = smtp\nbackend = b:25\nrelay = login\ncertificate = c.pem\n"
-             "policy = opportunistic\nplaintext_auth = allow\nmin_tls = TLSv1.3\n"
-             "[service a]\ntls = implicit\nlisten = 127.0.0.1:1\n"
-             "[service b]\ntls = none\nlisten = 127.0.0.1:2\n"),
-    };
-
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        struct run first = load_text(texts[i]), second;
-        char *one, *two;
-
-        assert_non_null(first.config);
-        one = dump(first.config);
-        second = load_text(span_of(one));
-        diagnosis_print(second.d, stderr);
-        assert_non_null(second.config);
-        two = dump(second.config);
-        assert_string_equal(one, two);
-        free(one);
-        free(two);
-        end(first);
-        end(second);
-    }
-}
-
-static void every_key_is_explained(void **state)
-{
-    const struct key *key;
-    char *text = NULL;
-    size_t len;
-    FILE *to = open_memstream(&text, &len);
-
-    assert_non_null(to);
-    for (size_t i = 0; (key = key_at(i)) != NULL; i++) {
-        assert_true(config_explain(key->name, to, to));
-        assert_true(key->is_required || key->preset != NULL || key->preset_note != NULL);
-        assert_false(key_comes_later(key->section, key->name));
-        assert_true(key->help[strlen(key->help) - 1] == '.');
-    }
-    config_reference(to);
-    fclose(to);
-    free(text);
-}
-
-static void a_slip_in_explain_is_answered_with_the_nearest_key(void **state)
-{
-    static const struct {
-        const char *key, *answer;
-    } rows[] = {
-        {"worker", "worker: unknown key; did you mean `workers`?\n"},
-        {"backends", "backends: unknown key; did you mean `backend`?\n"},
-        {"metrics", "metrics: this key comes with a later version of starttlsd\n"},
-        {"wibble", "wibble: unknown key; `starttlsd check --reference` lists all\n"},
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char *text = NULL;
-        size_t len;
-        FILE *to = open_memstream(&text, &len);
-
-        assert_non_null(to);
-        assert_false(config_explain(rows[i].key, to, to));
-        fclose(to);
-        assert_string_equal(text, rows[i].answer);
-        free(text);
-    }
-}
-
 static void a_flood_of_mistakes_is_counted_not_kept(void **state)
 {
     size_t len = 10000 * 2;
@@ -783,10 +581,6 @@ int main(void)
         cmocka_unit_test(what_is_not_written_has_its_default),
         cmocka_unit_test(a_service_takes_defaults_and_replaces_them),
         cmocka_unit_test(what_a_service_may_say_of_its_clients),
-        cmocka_unit_test(a_weak_floor_is_warned_of),
-        cmocka_unit_test(a_dump_loads_again_to_the_same),
-        cmocka_unit_test(every_key_is_explained),
-        cmocka_unit_test(a_slip_in_explain_is_answered_with_the_nearest_key),
         cmocka_unit_test(a_flood_of_mistakes_is_counted_not_kept),
     };
 

@@ -53,6 +53,8 @@ static void networks_are_read_and_written(void **state)
         {"::ffff:192.0.2.1", "192.0.2.1"},
         {"::ffff:0:0/96", "0.0.0.0/0"},
         {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+        {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255",
+         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
         {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127",
          "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127"},
     };
@@ -90,6 +92,7 @@ static void slips_are_refused_with_a_remedy(void **state)
         {"[2001:db8::1]", NEITHER, EXAMPLES},
         {"fe80::1%eth0", NEITHER, EXAMPLES},
         {"2001:db8::1::", NEITHER, EXAMPLES},
+        {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555", NEITHER, EXAMPLES},
         {"ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.2555555", NEITHER, EXAMPLES},
         {"192.0.2.0/", PREFIX, "write a number from 0 to 32 behind the slash"},
         {"192.0.2.0/33", PREFIX, "write a number from 0 to 32 behind the slash"},
