@@ -56,8 +56,8 @@ enum end {
     END_ERROR,
 };
 
-/* Room for a text that a step has to compose. */
-#define EVENT_SPACE ((size_t)4096)
+/* Room for a text that a step has to compose: a window, and what becomes longer in it. */
+#define EVENT_SPACE ((size_t)20 * 1024)
 
 struct event {
     enum event_kind kind;

@@ -12,82 +12,108 @@ static struct verdict violation(const struct smtp_server *s, struct span window)
     return v;
 }
 
-/* Greetings end at us: the client had ours before TLS. */
-static struct verdict greeting(struct smtp_server *s, struct span window)
-{
-    struct verdict v;
-    size_t take;
-
-    switch (smtp_client_greet(&s->backend, window, &take)) {
-    case SMTP_CLIENT_BAD: return verdict_next_backend(take);
-    case SMTP_CLIENT_PARTIAL:
-    case SMTP_CLIENT_LINE: return verdict_more(take);
-    case SMTP_CLIENT_LAST: break;
-    }
-    s->phase = SMTP_GATE;
-    v = verdict_more(take);
-    v.note = NOTE_GREETED;
-    return v;
-}
-
 /* May a reply with this code come now? 421 may at any time (RFC 5321, section 3.8). */
 static bool is_in_order(const struct smtp_server *s, unsigned code)
 {
     if (code == 421)
         return true;
-    if (s->pending_count == 0)
+    if (s->pending_count == 0 || s->input == INPUT_RESPONSE || s->input == INPUT_LONG_RESPONSE)
         return false;
-    if (s->pending[s->first] == PENDING_DATA)
-        return code == 354 || code >= 400; /* after 2xx nobody would know what comes next */
+    switch ((enum smtp_pending)s->pending[s->first]) {
+    case PENDING_DATA:
+        return code == 354 || code >= 400; /* after 2xx nobody knows what comes next */
+    case PENDING_AUTH: return code == 334 || code == 235 || code >= 400;
     /* Accepted before it was said: the client would forget a message that nobody has. */
-    if (s->pending[s->first] == PENDING_CONTENT && s->input == INPUT_CONTENT)
-        return code >= 400;
+    case PENDING_CONTENT: return s->input == INPUT_CONTENT ? code >= 400 : code / 100 != 3;
+    case PENDING_CHUNK:
+    case PENDING_LAST_CHUNK: return s->input == INPUT_CHUNK ? code >= 400 : code / 100 != 3;
+    case PENDING_PLAIN:
+    case PENDING_EHLO:
+    case PENDING_HELO:
+    case PENDING_RSET:
+    case PENDING_MAIL:
+    case PENDING_RCPT:
+    case PENDING_GREETING:
+    case PENDING_QUIT: break;
+    }
     return code / 100 != 3;
+}
+
+/* The same command will have a second answer: its place in the ring is kept. */
+static bool is_intermediate(unsigned code)
+{
+    return code == 354 || code == 334;
 }
 
 static void begin_content(struct smtp_server *s)
 {
-    smtp_content_init(&s->content);
+    smtp_content_init(&s->content, s->policy->bare_newline);
     s->input = INPUT_CONTENT;
-    s->pending[s->first] = PENDING_CONTENT; /* the same command has a second answer */
-    s->pending_count++;
+    s->pending[s->first] = PENDING_CONTENT;
 }
 
-/* The reply has passed: what does it change? */
-static enum note conclude(struct smtp_server *s)
+static void end_transaction(struct smtp_server *s)
 {
-    unsigned code = s->backend.code;
+    s->in_transaction = s->has_recipient = s->is_chunk_failed = false;
+}
+
+/* The backend has judged a message, or a chunk of one. What still comes of it could be taken for
+ * commands now (DESIGN, section 5). */
+static void conclude_content(struct smtp_server *s)
+{
+    if (s->input == INPUT_CONTENT || s->input == INPUT_CHUNK)
+        s->farewell.end = END_BACKEND_LOST;
+}
+
+/* It has closed, or will (RFC 5321, section 3.8). */
+static void conclude_421(struct smtp_server *s)
+{
+    bool was_last = s->pending_count == 0 && s->input != INPUT_CONTENT && s->input != INPUT_CHUNK;
+
+    s->farewell.end = was_last ? END_BACKEND_CLOSED : END_BACKEND_LOST;
+}
+
+/* A reply to this command has passed. */
+static enum note conclude_command(struct smtp_server *s, enum smtp_pending answered, unsigned code)
+{
     bool is_good = code / 100 == 2;
-    enum smtp_pending answered = (enum smtp_pending)s->pending[s->first];
 
-    smtp_client_next(&s->backend);
-    s->output = OUTPUT_NOTHING;
-    s->reply_lines = 0;
-    if (s->pending_count > 0) {
-        s->pending_count--;
-        if (code != 354)
-            s->first = (s->first + 1) % SMTP_OUTSTANDING_MAX;
-    }
-    if (code == 421) {
-        bool was_last = s->pending_count == 0 && s->input != INPUT_CONTENT;
-
-        s->farewell.end = was_last ? END_BACKEND_CLOSED : END_BACKEND_LOST;
-        return NOTE_NONE;
-    }
     switch (answered) {
-    case PENDING_PLAIN: break;
-    case PENDING_MAIL: s->in_transaction = s->in_transaction || is_good; break;
+    case PENDING_PLAIN:
+    case PENDING_GREETING: break;
     case PENDING_EHLO:
-    case PENDING_RESET: s->in_transaction = s->in_transaction && !is_good; break;
+    case PENDING_HELO:
+    case PENDING_RSET:
+        if (is_good)
+            end_transaction(s);
+        if (is_good && answered == PENDING_HELO) /* no extension is left */
+            s->has_chunking = false;
+        break;
+    case PENDING_MAIL:
+        if (!is_good)
+            break;
+        if (!s->in_transaction)
+            end_transaction(s);
+        s->in_transaction = true;
+        return NOTE_ADMITTED;
+    case PENDING_RCPT: s->has_recipient = s->has_recipient || is_good; break;
     case PENDING_DATA:
         if (code == 354)
             begin_content(s);
         break;
+    case PENDING_AUTH:
+        if (code != 334)
+            return smtp_auth_conclude(s, code);
+        s->input = INPUT_RESPONSE;
+        break;
+    case PENDING_CHUNK:
+        conclude_content(s);
+        s->is_chunk_failed = !is_good;
+        break;
     case PENDING_CONTENT:
-        s->in_transaction = false;
-        /* What still comes of the message could be taken for commands now (DESIGN, section 5). */
-        if (s->input == INPUT_CONTENT)
-            s->farewell.end = END_BACKEND_LOST;
+    case PENDING_LAST_CHUNK:
+        conclude_content(s);
+        end_transaction(s);
         return is_good ? NOTE_MESSAGE : NOTE_NONE;
     case PENDING_QUIT:
         if (is_good)
@@ -97,20 +123,32 @@ static enum note conclude(struct smtp_server *s)
     return NOTE_NONE;
 }
 
-static struct verdict rewrite(struct smtp_server *s, struct span window)
+/* The reply has passed: what does it change? */
+static enum note conclude(struct smtp_server *s)
 {
-    bool is_done;
-    struct verdict v = smtp_capabilities_step(&s->capabilities, s->policy, window, &is_done);
+    unsigned code = s->backend.code;
+    enum smtp_pending answered = (enum smtp_pending)s->pending[s->first];
 
-    if (is_done)
-        v.note = conclude(s);
-    return v;
+    smtp_client_next(&s->backend);
+    s->output = OUTPUT_NOTHING;
+    s->reply_lines = 0;
+    if (s->pending_count > 0 && !is_intermediate(code)) {
+        s->pending_count--;
+        s->first = (s->first + 1) % SMTP_OUTSTANDING_MAX;
+    }
+    if (code != 421)
+        return conclude_command(s, answered, code);
+    conclude_421(s);
+    return NOTE_NONE;
 }
 
 /* What an extension needs is only known when all of them are: EHLO's reply waits until it is whole.
  */
-static struct verdict begin_rewrite(struct smtp_server *s, struct span window)
+static struct verdict rewrite(struct smtp_server *s, struct span window)
 {
+    static const struct span chunking = SPAN("CHUNKING");
+    struct verdict v;
+    struct span whole;
     size_t len;
 
     switch (smtp_client_whole(&s->backend, window, &len)) {
@@ -121,9 +159,13 @@ static struct verdict begin_rewrite(struct smtp_server *s, struct span window)
     }
     if (len > WINDOW_MAX)
         return violation(s, window);
-    smtp_capabilities_init(&s->capabilities);
-    s->output = OUTPUT_REWRITE;
-    return rewrite(s, window);
+    whole = span_first(window, len);
+    s->has_chunking = smtp_capabilities_offer(whole, s->policy, chunking);
+    v = verdict_send(
+        SIDE_CLIENT, len,
+        smtp_capabilities_rewrite(whole, s->policy, s->is_secure, s->space, EVENT_SPACE));
+    v.note = conclude(s);
+    return v;
 }
 
 static struct verdict forward_line(struct smtp_server *s, const struct line *line, bool is_last)
@@ -165,20 +207,12 @@ static struct verdict reply(struct smtp_server *s, struct span window)
         if (!is_in_order(s, s->backend.code))
             return violation(s, window);
         if (s->pending_count > 0 && s->pending[s->first] == PENDING_EHLO && s->backend.code < 300)
-            return begin_rewrite(s, window);
+            return rewrite(s, window);
     }
     return forward_line(s, &line, is_last);
 }
 
 struct verdict smtp_answer_step(struct smtp_server *s, struct span window)
 {
-    if (s->phase != SMTP_GATE)
-        return greeting(s, window);
-    switch (s->output) {
-    case OUTPUT_LINE_END: return line_end(s);
-    case OUTPUT_REWRITE: return rewrite(s, window);
-    case OUTPUT_NOTHING:
-    case OUTPUT_LINES: break;
-    }
-    return reply(s, window);
+    return s->output == OUTPUT_LINE_END ? line_end(s) : reply(s, window);
 }

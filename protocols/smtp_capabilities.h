@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: ISC */
-/* The backend's reply to EHLO on its way to the client: extensions that end at us are taken out. */
+/* What clients are told that this service can: the backend's extensions, less those that end at us,
+ * and STARTTLS where it is ours to offer. */
 #ifndef STARTTLSD_SMTP_CAPABILITIES_H
 #define STARTTLSD_SMTP_CAPABILITIES_H
 
 #include "protocols/protocol.h"
 
-enum smtp_capabilities_at {
-    CAPABILITIES_AT_GREETING, /* the first line: the backend's name, no extension */
-    CAPABILITIES_AT_LINE,     /* another line, perhaps behind some to be dropped */
-    CAPABILITIES_AT_TEXT,     /* a line that is kept */
-    CAPABILITIES_AT_END,      /* its end, perhaps before some to be dropped */
-};
-
-struct smtp_capabilities {
-    enum smtp_capabilities_at at;
-    bool is_last;   /* of the lines that are kept */
-    size_t tail;    /* octets to be dropped behind it */
-    char prefix[4]; /* code, and the blank or hyphen that it needs now */
-};
-
-void smtp_capabilities_init(struct smtp_capabilities *c);
-
 /*
- * The next verdict on a reply that is whole in the window, and has been checked.
+ * The backend's reply to EHLO as the client gets it. Lines that do not fit are left out.
  *
- * is_done  set: with this verdict nothing of the reply is left
+ * reply  whole, and checked line by line
+ * space  of `size` octets
  */
-MUST_CHECK struct verdict smtp_capabilities_step(struct smtp_capabilities *c,
-                                                 const struct policy *policy, struct span window,
-                                                 bool *is_done);
+struct span smtp_capabilities_rewrite(struct span reply, const struct policy *policy,
+                                      bool is_secure, char *space, size_t size);
+
+/* Our own reply to EHLO, before any backend was asked. */
+struct span smtp_capabilities_reply(const struct policy *policy, const struct learned *learned,
+                                    char *space, size_t size);
+
+/* struct protocol's `announced`. */
+struct span smtp_capabilities_announced(const struct policy *policy, const struct learned *learned,
+                                        bool is_secure, char *space, size_t size);
+
+/* Does the backend's reply to EHLO offer the keyword, and does the administrator let it pass? */
+bool smtp_capabilities_offer(struct span reply, const struct policy *policy, struct span keyword);
+
+/* Has the administrator taken the keyword out? */
+bool smtp_capabilities_is_hidden(const struct policy *policy, struct span keyword);
 
 #endif

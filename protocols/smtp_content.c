@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The filter that content passes, with bare_newline = normalize (DESIGN, section 5): lone CR and
- * lone LF become CRLF, NUL goes, and a dot alone on a line that is not the end is doubled. */
+/* The filter that content passes (DESIGN, section 5). bare_newline = normalize: lone CR and lone LF
+ * become CRLF, NUL goes, and a dot alone on a line that is not the end is doubled. reject: what
+ * would have to be altered is refused. pass: nothing is altered; only the end is looked for. */
 #include "protocols/smtp_content.h"
 
 #include "protocols/line.h"
@@ -11,9 +12,9 @@
 
 #define ORDINARY_BLOCK 64
 
-void smtp_content_init(struct smtp_content *c)
+void smtp_content_init(struct smtp_content *c, enum bare_newline bare_newline)
 {
-    c->at = CONTENT_AFTER_CRLF;
+    *c = (struct smtp_content){CONTENT_AFTER_CRLF, bare_newline};
 }
 
 static struct smtp_content_piece pass(struct smtp_content *c, size_t take, enum smtp_content_at at)
@@ -25,6 +26,8 @@ static struct smtp_content_piece pass(struct smtp_content *c, size_t take, enum 
 static struct smtp_content_piece edit(struct smtp_content *c, size_t take, struct span text,
                                       enum smtp_content_at at)
 {
+    if (c->bare_newline == BARE_NEWLINE_REJECT)
+        return (struct smtp_content_piece){.kind = CONTENT_REFUSE};
     c->at = at;
     return (struct smtp_content_piece){.kind = CONTENT_EDIT, .take = take, .text = text};
 }
@@ -52,12 +55,35 @@ static struct smtp_content_piece at_dot(struct smtp_content *c, struct span w)
     return edit(c, 1, (struct span)SPAN(".."), CONTENT_IN_LINE);
 }
 
+/* The same where nothing may be altered: CRLF.CRLF is the end, and all else is content. */
+static struct smtp_content_piece unaltered(struct smtp_content *c, struct span w)
+{
+    static const char end[] = ".\r\n";
+    size_t n = 0;
+
+    if (c->at == CONTENT_AFTER_CRLF) {
+        while (n < w.len && n < 3 && w.data[n] == end[n])
+            n++;
+        if (n == 3)
+            return (struct smtp_content_piece){.kind = CONTENT_END, .take = 3};
+        if (n == w.len)
+            return undecided();
+    }
+    if (w.data[0] != '\r')
+        return pass(c, 1, CONTENT_IN_LINE);
+    if (w.len < 2)
+        return undecided();
+    return w.data[1] == '\n' ? pass(c, 2, CONTENT_AFTER_CRLF) : pass(c, 1, CONTENT_IN_LINE);
+}
+
 /* The smallest piece at the front of a window that is not empty. A CR is never taken before what
  * follows it is known, so an LF at the front is a lone one. */
 static struct smtp_content_piece smallest(struct smtp_content *c, struct span w)
 {
     bool begins_line = c->at != CONTENT_IN_LINE;
 
+    if (c->bare_newline == BARE_NEWLINE_PASS)
+        return unaltered(c, w);
     if (w.data[0] == '\0') {
         if (c->at == CONTENT_AFTER_CRLF)
             c->at = CONTENT_AFTER_BREAK;
@@ -141,7 +167,8 @@ static struct smtp_content_piece gather(struct smtp_content *c, struct span wind
         struct smtp_content before = *c;
         struct smtp_content_piece piece = smallest(c, rest);
 
-        if (piece.kind == CONTENT_MORE || piece.kind == CONTENT_END) {
+        if (piece.kind == CONTENT_MORE || piece.kind == CONTENT_END ||
+            piece.kind == CONTENT_REFUSE) {
             *c = before;
             break;
         }
@@ -161,6 +188,7 @@ struct smtp_content_piece smtp_content_next(struct smtp_content *c, struct span 
                                             size_t size)
 {
     size_t passed = 0;
+    bool is_refused = false;
 
     while (passed < window.len) {
         struct span rest = span_skip(window, passed);
@@ -187,10 +215,13 @@ struct smtp_content_piece smtp_content_next(struct smtp_content *c, struct span 
         }
         if (piece.kind == CONTENT_END)
             return (struct smtp_content_piece){.kind = CONTENT_END, .take = passed + piece.take};
+        is_refused = piece.kind == CONTENT_REFUSE;
         *c = before;
         break;
     }
     if (passed > 0)
         return (struct smtp_content_piece){.kind = CONTENT_PASS, .take = passed};
+    if (is_refused)
+        return (struct smtp_content_piece){.kind = CONTENT_REFUSE};
     return gather(c, window, space, size);
 }

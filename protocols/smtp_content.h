@@ -5,7 +5,7 @@
 #ifndef STARTTLSD_SMTP_CONTENT_H
 #define STARTTLSD_SMTP_CONTENT_H
 
-#include "protocols/span.h"
+#include "protocols/protocol.h"
 
 enum smtp_content_at {
     CONTENT_IN_LINE,
@@ -17,13 +17,15 @@ enum smtp_content_at {
 
 struct smtp_content {
     enum smtp_content_at at;
+    enum bare_newline bare_newline;
 };
 
 enum smtp_content_kind {
-    CONTENT_MORE, /* undecided on all that is not taken: three octets at most */
-    CONTENT_PASS, /* the taken octets pass as they are */
-    CONTENT_EDIT, /* `text` passes instead of the taken octets */
-    CONTENT_END,  /* as PASS, and with them the content ends */
+    CONTENT_MORE,   /* undecided on all that is not taken: three octets at most */
+    CONTENT_PASS,   /* the taken octets pass as they are */
+    CONTENT_EDIT,   /* `text` passes instead of the taken octets */
+    CONTENT_END,    /* as PASS, and with them the content ends */
+    CONTENT_REFUSE, /* BARE_NEWLINE_REJECT: here is a lone CR, a lone LF or a NUL */
 };
 
 struct smtp_content_piece {
@@ -33,7 +35,7 @@ struct smtp_content_piece {
 };
 
 /* Content begins as if after CRLF: `.` CRLF at once is an empty message. */
-void smtp_content_init(struct smtp_content *c);
+void smtp_content_init(struct smtp_content *c, enum bare_newline bare_newline);
 
 /*
  * The longest piece at the front of the window that passes unchanged; else a short one that does

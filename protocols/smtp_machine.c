@@ -2,6 +2,8 @@
 /* The ways in which the SMTP module speaks for itself: refusals, strikes, the end. */
 #include "protocols/smtp_machine.h"
 
+#include <assert.h>
+
 #include "protocols/verdict.h"
 
 const struct smtp_refusal smtp_unknown = {SPAN("500 5.5.2 Command not recognized\r\n"), NOTE_NONE,
@@ -19,9 +21,32 @@ bool smtp_is_quiet(const struct smtp_server *s)
     return s->pending_count == 0 && s->output == OUTPUT_NOTHING;
 }
 
+bool smtp_is_clients_turn(const struct smtp_server *s)
+{
+    switch (s->input) {
+    case INPUT_CONTENT:
+    case INPUT_CHUNK:
+    case INPUT_RESPONSE:
+    case INPUT_LONG_RESPONSE: return true;
+    case INPUT_COMMAND:
+    case INPUT_LINE_END:
+    case INPUT_PARAMETERS:
+    case INPUT_LONG_LINE:
+    case INPUT_REFUSED_CHUNK: break;
+    }
+    return false;
+}
+
+void smtp_expect(struct smtp_server *s, enum smtp_pending what)
+{
+    assert(s->pending_count < SMTP_OUTSTANDING_MAX);
+    s->pending[(s->first + s->pending_count) % SMTP_OUTSTANDING_MAX] = (unsigned char)what;
+    s->pending_count++;
+}
+
 bool smtp_is_at_rest(const struct smtp_server *s)
 {
-    return smtp_is_quiet(s) && !s->in_transaction && s->input != INPUT_CONTENT;
+    return smtp_is_quiet(s) && !s->in_transaction && !smtp_is_clients_turn(s);
 }
 
 struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span text, size_t take)
@@ -31,7 +56,7 @@ struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span t
 
     if (s->output != OUTPUT_NOTHING)
         v.text = (struct span){0}; /* it would be read as part of the reply that was begun */
-    if (s->input == INPUT_CONTENT)
+    if (s->input == INPUT_CONTENT || s->input == INPUT_CHUNK)
         v.kind = VERDICT_RESET;
     return v;
 }
@@ -48,22 +73,25 @@ enum end smtp_without_tls(const struct smtp_server *s, enum end end)
     return s->is_told ? END_TLS_REQUIRED : end;
 }
 
-static void strike(struct smtp_server *s, enum smtp_strike kind)
+void smtp_strike(struct smtp_server *s)
 {
-    switch (kind) {
-    case STRIKE_NEVER: return;
-    case STRIKE_ONCE_A_TRANSACTION:
-        if (s->is_relay_struck)
-            return;
-        s->is_relay_struck = true;
-        break;
-    case STRIKE_ALWAYS: break;
-    }
     s->errors++;
     if (s->policy->max_errors == 0 || s->errors < s->policy->max_errors)
         return;
     s->farewell = (struct smtp_farewell){.end = smtp_without_tls(s, END_ERRORS),
                                          .text = SPAN("421 4.7.0 Too many errors\r\n")};
+}
+
+static bool is_strike(struct smtp_server *s, enum smtp_strike kind)
+{
+    bool was_struck = s->is_relay_struck;
+
+    switch (kind) {
+    case STRIKE_NEVER: return false;
+    case STRIKE_ONCE_A_TRANSACTION: s->is_relay_struck = true; return !was_struck;
+    case STRIKE_ALWAYS: break;
+    }
+    return true;
 }
 
 struct verdict smtp_refuse(struct smtp_server *s, size_t take, const struct smtp_refusal *r)
@@ -75,46 +103,21 @@ struct verdict smtp_refuse(struct smtp_server *s, size_t take, const struct smtp
     v.note = r->note;
     if (r->note == NOTE_TLS_NEEDED)
         s->is_told = true;
-    strike(s, r->strike);
+    if (is_strike(s, r->strike))
+        smtp_strike(s);
     return v;
 }
 
-/* Refuse when all of it has been read, so that what is dropped goes with the reply. */
-static struct verdict refuse_at_end(struct smtp_server *s, size_t take)
+struct verdict smtp_skip_line(struct smtp_server *s, struct span window)
 {
-    struct verdict v = smtp_refuse(s, take, s->refusal);
-
-    if (v.kind == VERDICT_SEND)
-        s->input = INPUT_COMMAND;
-    return v;
-}
-
-struct verdict smtp_discard(struct smtp_server *s, struct span window)
-{
-    const char *lf;
-
-    if (s->input == INPUT_LONG_LINE) {
-        lf = window.len == 0 ? NULL : memchr(window.data, '\n', window.len);
-        if (lf == NULL)
-            return verdict_more(window.len);
-        return refuse_at_end(s, (size_t)(lf - window.data) + 1);
-    }
-    if (window.len >= s->chunk_left)
-        return refuse_at_end(s, (size_t)s->chunk_left);
-    s->chunk_left -= window.len;
-    return verdict_more(window.len);
-}
-
-/* A BDAT, and nobody knows how much belongs to it: nothing of that may be read as a command. */
-static struct verdict unknown_chunk(const struct smtp_server *s, struct span window)
-{
+    const char *lf = window.len == 0 ? NULL : memchr(window.data, '\n', window.len);
     struct verdict v;
 
-    if (!smtp_is_quiet(s))
-        return verdict_hold();
-    v = smtp_end(s, smtp_without_tls(s, END_VIOLATION),
-                 (struct span)SPAN("554 5.7.0 Chunk size not understood\r\n"), window.len);
-    v.note = NOTE_SMUGGLING;
+    if (lf == NULL)
+        return verdict_more(window.len);
+    v = smtp_refuse(s, (size_t)(lf - window.data) + 1, s->refusal);
+    if (v.kind == VERDICT_SEND)
+        s->input = INPUT_COMMAND;
     return v;
 }
 
@@ -135,7 +138,7 @@ struct verdict smtp_dirty_line(struct smtp_server *s, struct span window, const 
     struct verdict v;
 
     if (verb == VERB_BDAT)
-        return unknown_chunk(s, window);
+        return smtp_unknown_chunk(s, window);
     v = smtp_refuse(s, line->take, verb == VERB_SPOOF ? &smtp_spoof : &dirty);
     if (verb == VERB_MAIL && v.kind == VERDICT_SEND)
         s->is_mail_refused = true;
@@ -147,26 +150,52 @@ struct verdict smtp_long_line(struct smtp_server *s, struct span window)
     enum smtp_verb verb = apparent_verb(span_first(window, SMTP_COMMAND_LINE_MAX));
 
     if (verb == VERB_BDAT)
-        return unknown_chunk(s, window);
+        return smtp_unknown_chunk(s, window);
     if (verb == VERB_MAIL)
         s->is_mail_refused = true;
     s->input = INPUT_LONG_LINE;
     s->refusal = verb == VERB_SPOOF ? &smtp_spoof : &smtp_too_long;
-    return smtp_discard(s, window);
+    return smtp_skip_line(s, window);
 }
 
-struct verdict smtp_bdat(struct smtp_server *s, struct span window, const struct line *line,
-                         struct span argument, const struct smtp_refusal *refusal)
+struct verdict smtp_foreign(const struct smtp_server *s, struct span window, enum note note)
 {
-    unsigned long long size;
-    size_t rest = window.len - line->take;
+    struct verdict v = smtp_end(s, END_VIOLATION, (struct span){0}, window.len);
 
-    if (!smtp_chunk_size(argument, &size))
-        return unknown_chunk(s, window);
-    if (rest >= size)
-        return smtp_refuse(s, line->take + (size_t)size, refusal);
-    s->input = INPUT_CHUNK;
-    s->chunk_left = size - rest;
-    s->refusal = refusal;
-    return verdict_more(window.len);
+    v.note = note;
+    return v;
+}
+
+bool smtp_is_client_hello(struct span window)
+{
+    return window.len >= 2 && window.data[0] == 0x16 && window.data[1] == 0x03;
+}
+
+/* RFC 3207, section 4. What came in the same breath was sent in the clear by whoever
+ * (CVE-2011-0411). Behind it a blank machine begins; a backend that was there is left. */
+struct verdict smtp_starttls(struct smtp_server *s, struct span window, const struct line *line,
+                             const struct smtp_command *command)
+{
+    static const struct smtp_refusal no_argument = {
+        SPAN("501 5.5.4 STARTTLS takes no argument\r\n"), NOTE_NONE, STRIKE_ALWAYS};
+    struct verdict v;
+
+    if (command->argument.len > 0)
+        return smtp_refuse(s, line->take, &no_argument);
+    if (!smtp_is_quiet(s))
+        return verdict_hold();
+    if (window.len > line->take) {
+        v = smtp_end(s, END_VIOLATION, (struct span)SPAN("554 5.7.0 Octets behind STARTTLS\r\n"),
+                     window.len);
+        v.note = NOTE_INJECTION;
+        return v;
+    }
+    if (s->phase == SMTP_GATE && !s->is_backend_left) {
+        s->is_backend_left = true;
+        return verdict_send(SIDE_BACKEND, 0, (struct span)SPAN("QUIT\r\n"));
+    }
+    v = verdict_send(SIDE_CLIENT, line->take,
+                     (struct span)SPAN("220 2.0.0 Ready to start TLS\r\n"));
+    v.kind = VERDICT_START_TLS;
+    return v;
 }

@@ -9,15 +9,18 @@
 #include "protocols/smtp_verb.h"
 #include "protocols/verdict.h"
 
-static_assert(SMTP_GREETING_MAX + 96 <= EVENT_SPACE, "a greeting and an EHLO reply fit");
+static_assert(EVENT_SPACE > WINDOW_MAX + 1024, "an EHLO reply fits, and what is added to it");
 
 static void init(void *machine, const struct policy *policy, const struct facts *facts)
 {
     struct smtp_server *s = machine;
+    bool is_alone = policy->tls == FRONT_STARTTLS && !facts->is_secure;
 
     *s = (struct smtp_server){
         .policy = policy,
-        .phase = facts->is_secure ? SMTP_CONNECTING : SMTP_PREAMBLE,
+        .learned = facts->learned,
+        .is_secure = facts->is_secure,
+        .phase = is_alone ? SMTP_PREAMBLE : SMTP_CONNECTING,
     };
     smtp_client_init(&s->backend);
 }
@@ -35,6 +38,19 @@ static struct verdict greet(struct smtp_server *s)
     return verdict_send(SIDE_CLIENT, 0, reply_join(s->space, EVENT_SPACE, part, 3));
 }
 
+static struct verdict on_client(struct smtp_server *s)
+{
+    return s->phase == SMTP_PREAMBLE ? greet(s) : verdict_connect();
+}
+
+/* One, or another one: nothing is known of it. */
+static struct verdict on_backend(struct smtp_server *s)
+{
+    s->phase = SMTP_CONNECTING;
+    smtp_client_init(&s->backend);
+    return verdict_more(0);
+}
+
 static struct verdict drain(struct smtp_server *s, size_t take)
 {
     static const struct span text = SPAN("421 4.3.2 Shutting down, try again later\r\n");
@@ -48,12 +64,13 @@ static struct verdict after_eof(const struct smtp_server *s, size_t take)
 {
     struct verdict v;
 
-    if (s->input == INPUT_CONTENT) /* half a message must not be taken for a whole one */
+    /* Half a message must not be taken for a whole one. */
+    if (s->input == INPUT_CONTENT || s->input == INPUT_CHUNK)
         return smtp_end(s, END_CLIENT_LOST, (struct span){0}, take);
-    if (!smtp_is_quiet(s))
+    if (!smtp_is_quiet(s) && !smtp_is_clients_turn(s))
         return verdict_more(0);
     v = smtp_end(s, smtp_without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
-    if (s->phase == SMTP_GATE) {
+    if (s->phase == SMTP_GATE && smtp_is_quiet(s)) {
         v.to = SIDE_BACKEND;
         v.text = (struct span)SPAN("QUIT\r\n");
     }
@@ -64,7 +81,8 @@ static struct verdict on_client_bytes(struct smtp_server *s, struct span window)
 {
     switch (s->phase) {
     case SMTP_PREAMBLE: return smtp_preamble_step(s, window);
-    case SMTP_CONNECTING: break;
+    case SMTP_CONNECTING:
+    case SMTP_REPLAY: break;
     case SMTP_GATE: return smtp_gate_step(s, window);
     }
     return verdict_hold();
@@ -76,7 +94,9 @@ static struct verdict on_bytes(struct smtp_server *s, enum side side, struct spa
         return drain(s, window.len);
     if (side == SIDE_CLIENT)
         return on_client_bytes(s, window);
-    if (s->is_eof && smtp_is_quiet(s))
+    if (s->phase != SMTP_GATE)
+        return smtp_connect_step(s, window);
+    if (s->is_eof && (smtp_is_quiet(s) || smtp_is_clients_turn(s)))
         return after_eof(s, window.len);
     return smtp_answer_step(s, window);
 }
@@ -90,11 +110,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return smtp_end(s, s->farewell.end, s->farewell.text, window.len);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(s, event->side, window);
-    case EVENT_CONNECTED:
-        if (event->side == SIDE_CLIENT)
-            return greet(s);
-        smtp_client_init(&s->backend);
-        return verdict_more(0);
+    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s);
     case EVENT_SECURED: return verdict_connect();
     case EVENT_BACKEND_FAILED:
         return smtp_end(s, event->reason,
@@ -133,12 +149,17 @@ static enum waiting waiting(const void *machine)
     switch (s->input) {
     case INPUT_CONTENT:
     case INPUT_CHUNK:
+    case INPUT_REFUSED_CHUNK:
     case INPUT_LONG_LINE: return WAITING_CONTENT;
+    case INPUT_RESPONSE:
+    case INPUT_LONG_RESPONSE: return WAITING_CLIENT;
     case INPUT_COMMAND:
     case INPUT_LINE_END:
     case INPUT_PARAMETERS: break;
     }
-    return s->phase == SMTP_CONNECTING || !smtp_is_quiet(s) ? WAITING_BACKEND : WAITING_CLIENT;
+    return s->phase == SMTP_CONNECTING || s->phase == SMTP_REPLAY || !smtp_is_quiet(s)
+               ? WAITING_BACKEND
+               : WAITING_CLIENT;
 }
 
 /* Both names are in use (RFC 7301 registers none). Other protocols' names are refused: ALPACA ends
@@ -154,5 +175,6 @@ const struct protocol smtp_protocol = {
     .init = init,
     .step = step,
     .waiting = waiting,
+    .announced = smtp_capabilities_announced,
     .has_relay = true,
 };

@@ -2,8 +2,6 @@
 /* SMTP command lines: the verb, by a table of all that we know, and what stands behind it. */
 #include "protocols/smtp_verb.h"
 
-#include <limits.h>
-
 static const struct {
     struct span word;
     enum smtp_verb verb;
@@ -77,9 +75,10 @@ struct smtp_command smtp_command_parse(struct span text)
 
     while (len < text.len && !smtp_is_blank(text.data[len]))
         len++;
+    command.word = span_first(text, len);
     command.argument = trim(span_skip(text, len));
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (span_equals(span_first(text, len), verbs[i].word))
+        if (span_equals(command.word, verbs[i].word))
             command.verb = verbs[i].verb;
     if (command.verb == VERB_HTTP && !is_request_line(command.argument))
         command.verb = VERB_UNKNOWN;
@@ -118,17 +117,19 @@ bool smtp_ends_with_verb(struct span word)
     return false;
 }
 
-bool smtp_chunk_size(struct span argument, unsigned long long *size)
+bool smtp_chunk_parse(struct span argument, struct smtp_chunk *chunk)
 {
+    struct span rest;
     size_t i = 0;
 
-    *size = 0;
+    *chunk = (struct smtp_chunk){0};
     for (; i < argument.len && argument.data[i] >= '0' && argument.data[i] <= '9'; i++) {
-        unsigned digit = (unsigned)(argument.data[i] - '0');
-
-        if (*size > (ULLONG_MAX - digit) / 10)
+        chunk->size = chunk->size * 10 + (size_t)(argument.data[i] - '0');
+        if (chunk->size > SMTP_CHUNK_MAX)
             return false;
-        *size = *size * 10 + digit;
     }
+    rest = trim(span_skip(argument, i));
+    chunk->is_last = span_equals(rest, (struct span)SPAN("LAST"));
+    chunk->is_exact = chunk->is_last || rest.len == 0;
     return i > 0 && (i == argument.len || smtp_is_blank(argument.data[i]));
 }

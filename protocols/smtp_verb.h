@@ -31,12 +31,14 @@ enum smtp_verb {
     VERB_BURL,
     VERB_ETRN,
     VERB_STARTTLS,
-    VERB_SPOOF, /* XCLIENT, XFORWARD, PROXY: a claim to another's identity */
-    VERB_HTTP,  /* a browser, or a browser that was made to talk to us */
+    VERB_SPOOF,   /* XCLIENT, XFORWARD, PROXY: a claim to another's identity */
+    VERB_ALLOWED, /* none that we know, but the administrator lets it pass (allow_commands) */
+    VERB_HTTP,    /* a browser, or a browser that was made to talk to us */
 };
 
 struct smtp_command {
     enum smtp_verb verb;
+    struct span word;     /* as it was written */
     struct span argument; /* without blanks around it */
 };
 
@@ -56,7 +58,17 @@ const char *smtp_verb_veto(struct span verb);
 /* Would a reader that begins somewhere in this word find a verb, ours or another server's? */
 bool smtp_ends_with_verb(struct span word);
 
-/* BDAT's argument (RFC 3030, section 2): the size of the chunk. False: it does not parse. */
-MUST_CHECK bool smtp_chunk_size(struct span argument, unsigned long long *size);
+/* What every reader's numbers can hold: a backend that counts in 32 bits must not see 5 in
+ * 4294967301. */
+#define SMTP_CHUNK_MAX ((size_t)0x7fffffff)
+
+struct smtp_chunk {
+    size_t size; /* octets, SMTP_CHUNK_MAX at most */
+    bool is_last;
+    bool is_exact; /* nothing stands there that the RFC does not know */
+};
+
+/* BDAT's argument (RFC 3030, section 2). False: nobody can say how long the chunk is. */
+MUST_CHECK bool smtp_chunk_parse(struct span argument, struct smtp_chunk *chunk);
 
 #endif

@@ -120,6 +120,19 @@ static ev_tstamp backend_due(const struct session *s)
     return DEADLINE_NEVER;
 }
 
+static ev_tstamp gate_due(const struct session *s)
+{
+    const struct service *c = s->service->config;
+    ev_tstamp login = DEADLINE_NEVER;
+    ev_tstamp now_due = s->waiting == WAITING_BACKEND
+                            ? deadline_after(s->owed_since, c->backend_timeout_ms)
+                            : deadline_after(s->active, c->idle_timeout_ms);
+
+    if (!s->is_admitted)
+        login = deadline_after(s->phase_since, c->login_timeout_ms);
+    return login < now_due ? login : now_due;
+}
+
 /* When this session has waited long enough, as things stand. */
 static ev_tstamp due(const struct session *s)
 {
@@ -129,10 +142,7 @@ static ev_tstamp due(const struct session *s)
     case PHASE_PREAMBLE: return deadline_after(s->phase_since, c->preamble_timeout_ms);
     case PHASE_HANDSHAKE: return deadline_after(s->phase_since, c->handshake_timeout_ms);
     case PHASE_BACKEND: return backend_due(s);
-    case PHASE_GATE:
-        if (s->waiting == WAITING_BACKEND)
-            return deadline_after(s->owed_since, c->backend_timeout_ms);
-        return deadline_after(s->active, c->idle_timeout_ms);
+    case PHASE_GATE: return gate_due(s);
     case PHASE_CLOSING: return deadline_after(s->phase_since, LINGER_MS);
     }
     return DEADLINE_NEVER;
@@ -243,7 +253,9 @@ static void feed(struct session *s, enum side side)
         rest = session_show(s, side, window);
     if (rest.len < window.len)
         note_progress(s, side);
-    if (s->phase != PHASE_CLOSING && s->try.tries == tries && stream->fd >= 0) {
+    /* Another backend's stream has nothing to do with what is left. */
+    if (s->phase != PHASE_CLOSING && stream->fd >= 0 &&
+        (side == SIDE_CLIENT || s->try.tries == tries)) {
         if (result == STREAM_FAILED || !stream_keep(stream, rest))
             lose(s, side);
         else if (result == STREAM_EOF && !s->is_again[side] && !s->has_ended[side])
@@ -262,17 +274,26 @@ static void run(struct session *s)
     rearm(s);
 }
 
+/* A blank machine, with the facts as they are now. */
+static void init_machine(struct session *s, bool is_secure)
+{
+    const struct facts facts = {.is_secure = is_secure};
+
+    s->protocol->init(s->machine, &s->service->config->policy, &facts);
+}
+
 static void shake(struct session *s)
 {
-    static const struct facts secure = {.is_secure = true};
-
     switch (stream_handshake(&s->client, s->is_ready[SIDE_CLIENT])) {
     case HANDSHAKE_AGAIN: break;
     case HANDSHAKE_MORE: engine_patiently(s->engine, &s->task); break;
     case HANDSHAKE_DONE:
         session_set_phase(s, PHASE_BACKEND);
-        s->protocol->init(s->machine, &s->service->config->policy, &secure);
-        session_tell(s, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        init_machine(s, true);
+        if (s->busy != END_NONE)
+            session_tell(s, EVENT_BUSY, SIDE_CLIENT, s->busy);
+        else
+            session_tell(s, EVENT_SECURED, SIDE_CLIENT, END_NONE);
         break;
     case HANDSHAKE_FAILED:
         session_log_tls_failed(s, SIDE_CLIENT, s->client.failure);
@@ -381,7 +402,8 @@ size_t session_size(void)
     return sizeof(struct session) + machine;
 }
 
-/* Not even room to say so in good order: one send, one close, nothing kept. */
+/* Not even room to say so in good order: one send, one close, nothing kept. Where TLS comes first,
+ * not even that. */
 static void refuse(struct engine *e, const struct snapshot_service *service, int fd,
                    const union board_address *peer)
 {
@@ -394,7 +416,8 @@ static void refuse(struct engine *e, const struct snapshot_service *service, int
     p->init(machine, &service->config->policy, &clear);
     v = p->step(machine, &busy, (struct span){"", 0});
     session_log_refused(service, peer);
-    (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
+    if (service->config->policy.tls != FRONT_IMPLICIT)
+        (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
     close(fd);
 }
 
@@ -412,10 +435,38 @@ static void enlist(struct session *s)
     board_put_load(s->snapshot->own, s->service->index, &load);
 }
 
+/* Why no session can be had now; END_NONE: one can. */
+static enum end why_busy(const struct session *s)
+{
+    const struct engine *e = s->engine;
+
+    if (engine_sessions(e) > e->max_sessions)
+        return END_LIMIT;
+    if (e->is_draining)
+        return END_DRAINED;
+    if (backend_all_down(s->snapshot, s->service)) /* so that an MX sender moves on at once */
+        return END_BACKEND_UNREACHABLE;
+    return END_NONE;
+}
+
+static void begin(struct session *s)
+{
+    enum end busy = why_busy(s);
+
+    init_machine(s, false);
+    if (s->service->config->policy.tls == FRONT_IMPLICIT) {
+        s->busy = busy;
+        session_start_tls(s);
+    } else if (busy != END_NONE) {
+        session_tell(s, EVENT_BUSY, SIDE_CLIENT, busy);
+    } else {
+        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    }
+}
+
 void session_open(struct engine *e, struct snapshot *snapshot,
                   const struct snapshot_service *service, int fd, const union board_address *peer)
 {
-    static const struct facts clear = {0};
     struct session *s = pool_get(&e->sessions);
 
     if (s == NULL) {
@@ -442,15 +493,7 @@ void session_open(struct engine *e, struct snapshot *snapshot,
     session_set_phase(s, PHASE_PREAMBLE);
     enlist(s);
 
-    s->protocol->init(s->machine, &service->config->policy, &clear);
-    if (engine_sessions(e) > e->max_sessions)
-        session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_LIMIT);
-    else if (e->is_draining)
-        session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_DRAINED);
-    else if (backend_all_down(snapshot, service)) /* so that an MX sender moves on at once */
-        session_tell(s, EVENT_BUSY, SIDE_CLIENT, END_BACKEND_UNREACHABLE);
-    else
-        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    begin(s);
     rearm(s);
 }
 

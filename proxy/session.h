@@ -17,6 +17,8 @@
  *      └────────────────────────┴───────────┴───────────────────┴──▶ CLOSING ──▶ buried
  *
  * Left of BACKEND there is no backend socket; right of HANDSHAKE nothing that came in clear.
+ * tls = implicit begins with HANDSHAKE, none with BACKEND. policy = opportunistic goes from PREAMBLE
+ * to BACKEND too, and a STARTTLS in GATE leaves the backend and goes to HANDSHAKE, as from PREAMBLE.
  */
 enum phase {
     PHASE_PREAMBLE,  /* the module alone answers, in clear */
@@ -61,6 +63,10 @@ struct session {
     ev_tstamp active, owed_since;  /* octets were last dealt with; the backend owes an answer */
 
     enum end end;
+    enum end busy; /* tls = implicit: to be told when the client can read it; END_NONE: nothing */
+    bool is_admitted; /* login_timeout is met */
+    bool is_logged_in;
+    uint32_t auth_failures;
     uint32_t messages;
     size_t discarded; /* while closing */
     union board_address client_address, backend_address;
@@ -106,6 +112,12 @@ void session_connect(struct session *s);
 
 /* The socket is writable, or the time for this address is over. */
 void session_connect_ready(struct session *s);
+
+/* STARTTLS in mid-session: behind it, another backend connection begins everything anew. */
+void session_leave_backend(struct session *s);
+
+/* TLS with the client begins: nothing is kept that came in the clear. */
+void session_start_tls(struct session *s);
 
 /* The backend in hand is no good (refused, broken, too slow): the next one. */
 void session_next_backend(struct session *s, bool was_refused, const char *why);

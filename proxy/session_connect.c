@@ -41,6 +41,17 @@ static void drop_backend(struct session *s)
     s->backend_state = BACKEND_STATE_NONE;
 }
 
+void session_leave_backend(struct session *s)
+{
+    if (s->backend.fd < 0)
+        return;
+    stream_flush(&s->backend); /* its farewell; what it does not take of that is no loss */
+    drop_backend(s);
+    s->try = (struct backend_try){0};
+    s->has_ended[SIDE_BACKEND] = false;
+    s->backend_address = (union board_address){0};
+}
+
 static void watch(struct session *s, int fd)
 {
     stream_open(&s->backend, s->engine->scratch, SIDE_BACKEND, fd);

@@ -108,6 +108,13 @@ static void log_server(struct log_line *line, const struct session *s)
         log_endpoint(line, "server", &a);
 }
 
+static const char *auth_name(const struct session *s)
+{
+    if (s->is_logged_in)
+        return "ok";
+    return s->auth_failures > 0 ? "failed" : "none";
+}
+
 void session_log_end(struct session *s)
 {
     struct log_line line;
@@ -122,8 +129,8 @@ void session_log_end(struct session *s)
     tls_report_session(s->client.ssl, &line);
     log_endpoint(&line, "backend", &s->backend_address);
     log_text(&line, "phase", phase_name[s->phase]);
-    log_text(&line, "auth", "none");
-    log_number(&line, "auth_failures", 0);
+    log_text(&line, "auth", auth_name(s));
+    log_number(&line, "auth_failures", s->auth_failures);
     log_number(&line, "messages", s->messages);
     log_number(&line, "in", s->client.octets_in);
     log_number(&line, "out", s->client.octets_out);
@@ -143,6 +150,18 @@ void session_log_note(const struct session *s, enum note note)
     log_client(&line, &s->client_address);
     log_text(&line, "phase", phase_name[s->phase]);
     log_text(&line, "kind", violation_kind[note]);
+    log_end(&line);
+}
+
+void session_log_auth_failed(const struct session *s)
+{
+    struct log_line line;
+
+    log_begin(&line, LEVEL_WARNING, "auth.failed");
+    log_session(&line, s);
+    log_text(&line, "protocol", s->protocol->name);
+    log_client(&line, &s->client_address);
+    log_number(&line, "auth_failures", s->auth_failures);
     log_end(&line);
 }
 

@@ -11,6 +11,9 @@ void session_log_end(struct session *s);
 /* session.violation kind=, for a note that is one; other notes are nothing to it. */
 void session_log_note(const struct session *s, enum note note);
 
+/* auth.failed: the backend has refused a login. */
+void session_log_auth_failed(const struct session *s);
+
 /* tls.failed: the client's handshake, or its records later. */
 void session_log_tls_failed(const struct session *s, enum side side, const char *reason);
 

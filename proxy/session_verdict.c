@@ -21,10 +21,13 @@ static void take_note(struct session *s, enum note note)
         session_set_phase(s, PHASE_GATE);
         backend_note_success(&s->try, s->snapshot, s->service);
         return;
-    case NOTE_TLS_NEEDED:
-    case NOTE_ADMITTED:
-    case NOTE_AUTH_OK:
-    case NOTE_AUTH_FAILED: return;
+    case NOTE_TLS_NEEDED: return;
+    case NOTE_ADMITTED: s->is_admitted = true; return;
+    case NOTE_AUTH_OK: s->is_logged_in = true; return;
+    case NOTE_AUTH_FAILED:
+        s->auth_failures++;
+        session_log_auth_failed(s);
+        return;
     case NOTE_MESSAGE: s->messages++; return;
     case NOTE_INJECTION:
     case NOTE_SPOOF:
@@ -35,8 +38,9 @@ static void take_note(struct session *s, enum note note)
     }
 }
 
-static void start_tls(struct session *s)
+void session_start_tls(struct session *s)
 {
+    session_leave_backend(s);
     /* The go-ahead leaves before TLS has a word. What the socket does not take of it stays in front
      * of the handshake's first flight. */
     if (!stream_flush(&s->client))
@@ -61,7 +65,7 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
     case VERDICT_NEXT_BACKEND: session_next_backend(s, true, "unusable greeting"); return;
     case VERDICT_START_TLS:
         put(s, SIDE_CLIENT, v->text, false);
-        start_tls(s);
+        session_start_tls(s);
         return;
     case VERDICT_CLOSE:
     case VERDICT_RESET:

@@ -27,6 +27,7 @@ struct octets {
 struct player {
     const struct protocol *protocol;
     const struct policy *policy;
+    const struct learned *learned;
     void *machine;
     char *space;               /* of the events; of its exact size too */
     struct octets window[2];   /* by side: what it sent and no step has taken */
@@ -82,17 +83,24 @@ static inline void octets_clear(struct octets *o)
     *o = (struct octets){0};
 }
 
+static inline void player_begin(struct player *p, const struct protocol *protocol,
+                                const struct policy *policy, const struct facts *facts)
+{
+    *p = (struct player){
+        .protocol = protocol, .policy = policy, .learned = facts->learned, .outcome = VERDICT_MORE};
+    p->machine = malloc(protocol->size);
+    p->space = malloc(EVENT_SPACE);
+    PROMISE(p->machine != NULL && p->space != NULL);
+    memset(p->machine, 0xa5, protocol->size); /* "zeroed or not" */
+    protocol->init(p->machine, policy, facts);
+}
+
 static inline void player_init(struct player *p, const struct protocol *protocol,
                                const struct policy *policy, bool is_secure)
 {
     const struct facts facts = {.is_secure = is_secure};
 
-    *p = (struct player){.protocol = protocol, .policy = policy, .outcome = VERDICT_MORE};
-    p->machine = malloc(protocol->size);
-    p->space = malloc(EVENT_SPACE);
-    PROMISE(p->machine != NULL && p->space != NULL);
-    memset(p->machine, 0xa5, protocol->size); /* "zeroed or not" */
-    protocol->init(p->machine, policy, &facts);
+    player_begin(p, protocol, policy, &facts);
 }
 
 static inline void player_clear(struct player *p)
@@ -166,6 +174,9 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         octets_add(&p->received[SIDE_CLIENT], v->text.data, v->text.len);
         p->outcome = v->kind;
         p->is_shaking = true;
+        p->is_connected = p->has_new[SIDE_BACKEND] = false; /* a backend that was there is left */
+        p->is_held[SIDE_BACKEND] = p->has_closed[SIDE_BACKEND] = false;
+        octets_clear(&p->window[SIDE_BACKEND]);
         break;
     case VERDICT_CONNECT:
         PROMISE(v->take == 0 && !p->is_connecting && !p->is_connected);
@@ -186,7 +197,8 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         break;
     }
     player_take(p, side, v->take);
-    p->is_held[side] = p->has_new[side] = v->kind == VERDICT_HOLD;
+    p->is_held[side] = v->kind == VERDICT_HOLD;
+    p->has_new[side] = v->kind == VERDICT_HOLD || v->kind == VERDICT_CONNECT; /* still unread */
     return v->kind == VERDICT_FORWARD || v->kind == VERDICT_SEND;
 }
 
@@ -275,7 +287,7 @@ static inline void player_feed(struct player *p, enum side side, const char *dat
 static inline void player_event(struct player *p, enum event_kind kind, enum side side,
                                 enum end reason)
 {
-    const struct facts facts = {.is_secure = true};
+    const struct facts facts = {.is_secure = true, .learned = p->learned};
 
     if (player_is_over(p))
         return;

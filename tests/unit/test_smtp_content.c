@@ -67,7 +67,7 @@ static struct outcome filter(const char *in, size_t len, size_t cut, size_t piec
     struct outcome o = {0};
     char space[SPACE];
 
-    smtp_content_init(&c);
+    smtp_content_init(&c, BARE_NEWLINE_NORMALIZE);
     for (size_t given = cut; !o.has_ended; given = piece < len - given ? given + piece : len) {
         for (bool again = true; again && !o.has_ended;) {
             struct octets window = {0};
@@ -217,7 +217,7 @@ static void hostile_content_is_cheap(void **state)
         assert_non_null(in.data);
         for (size_t n = 0; n < in.len; n++)
             in.data[n] = pattern[i].data[n % pattern[i].len];
-        smtp_content_init(&c);
+        smtp_content_init(&c, BARE_NEWLINE_NORMALIZE);
         for (;; steps++) {
             struct smtp_content_piece p = smtp_content_next(
                 &c, (struct span){in.data + used, in.len - used}, space, sizeof(space));

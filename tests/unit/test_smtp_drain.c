@@ -74,7 +74,7 @@ static void drain_after_the_transaction(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {EVENT(DRAIN, CLIENT)},
         {CLIENT("RCPT TO:<a>\r\n"), TO_BACKEND("RCPT TO:<a>\r\n")},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
@@ -90,7 +90,7 @@ static void drain_after_rset(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {EVENT(DRAIN, CLIENT)},
         {CLIENT("RSET\r\n"), TO_BACKEND("RSET\r\n")},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DRAINED), CLOSES(DRAINED)},
@@ -102,7 +102,7 @@ static void drain_after_ehlo(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {EVENT(DRAIN, CLIENT)},
         {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DRAINED), CLOSES(DRAINED)},
@@ -114,7 +114,7 @@ static void drain_after_helo(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {EVENT(DRAIN, CLIENT)},
         {CLIENT("HELO a\r\n"), TO_BACKEND("HELO a\r\n")},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DRAINED), CLOSES(DRAINED)},
@@ -146,7 +146,7 @@ static void a_refused_reset_keeps_the_transaction(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {EVENT(DRAIN, CLIENT)},
         {CLIENT("RSET x\r\n"), TO_BACKEND("RSET x\r\n")},
         {BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n")},

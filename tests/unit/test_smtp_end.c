@@ -73,7 +73,7 @@ static void client_eof_in_a_transaction(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {EVENT(EOF, CLIENT), TO_BACKEND("QUIT\r\n"), CLOSES(CLIENT_CLOSED)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);

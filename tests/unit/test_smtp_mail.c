@@ -114,9 +114,9 @@ static void what_follows_a_refused_mail_is_refused(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("MAIL FROM:<a@b>\r\n"), TO_BACKEND("MAIL FROM:<a@b>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), NOTES(ADMITTED)},
         {CLIENT("MAIL AUTH=x\r\nRCPT TO:<a@b>\r\nDATA\r\n"), TO_CLIENT(BAD_MAIL NO_MAIL NO_MAIL)},
-        {CLIENT("BDAT 1\r\nxRSET\r\n"), TO_CLIENT(NOT_NOW), TO_BACKEND("RSET\r\n")},
+        {CLIENT("BDAT 1\r\nxRSET\r\n"), TO_CLIENT(NO_MAIL), TO_BACKEND("RSET\r\n")},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
         {CLIENT("RCPT TO:<a@b>\r\n"), TO_CLIENT(NO_MAIL)},
         {CLIENT("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n"),
@@ -140,10 +140,11 @@ static void denied_recipients_count_once_a_transaction(void **state)
         {CLIENT("RCPT TO:<a@x>\r\nRCPT TO:<b@x>\r\nRCPT TO:<c@x>\r\nRCPT TO:<d@x>\r\n"),
          TO_CLIENT(DENIED DENIED DENIED DENIED)},
         {CLIENT("MAIL FROM:<>\r\nRCPT TO:<a@x>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DENIED)},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DENIED), NOTES(ADMITTED)},
         {CLIENT("RCPT TO:<a@x>\r\nMAIL FROM:<>\r\nRCPT TO:<b@x>\r\n"), TO_CLIENT(DENIED),
          TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DENIED ERRORS), CLOSES(ERRORS)},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DENIED ERRORS), CLOSES(ERRORS),
+         NOTES(ADMITTED)},
     };
     PLAY(&mx, PLAY_FROM_GATE, dialogue);
 }
@@ -154,7 +155,7 @@ static void denied_and_allowed_recipients_mix(void **state)
         {CLIENT("MAIL FROM:<>\r\nRCPT TO:<a@x>\r\nRCPT TO:<a@example.org>\r\nDATA\r\n"),
          TO_BACKEND("MAIL FROM:<>\r\n")},
         {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" DENIED),
-         TO_BACKEND("RCPT TO:<a@example.org>\r\nDATA\r\n")},
+         TO_BACKEND("RCPT TO:<a@example.org>\r\nDATA\r\n"), NOTES(ADMITTED)},
     };
     PLAY(&mx, PLAY_FROM_GATE, dialogue);
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/* SASL (RFC 4422) as far as a proxy has to do with it. */
+#include "protocols/sasl.h"
+
+static const struct span never[] = {SPAN("EXTERNAL"), SPAN("ANONYMOUS")};
+
+static const struct span layered[] = {
+    SPAN("GSSAPI"), SPAN("GSS-SPNEGO"), SPAN("DIGEST-MD5"),
+    SPAN("NTLM"),   SPAN("SRP"),        SPAN("KERBEROS_V4"),
+};
+
+static bool is_among(struct span mechanism, const struct span *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_equals(mechanism, list[i]))
+            return true;
+    return false;
+}
+
+bool sasl_may_pass(struct span mechanism, bool may_add_layer)
+{
+    static const struct span binding = SPAN("-PLUS"); /* RFC 5801, section 4 */
+
+    if (mechanism.len == 0 || is_among(mechanism, never, sizeof never / sizeof *never))
+        return false;
+    if (mechanism.len > binding.len &&
+        span_equals(span_skip(mechanism, mechanism.len - binding.len), binding))
+        return false;
+    return may_add_layer || !is_among(mechanism, layered, sizeof layered / sizeof *layered);
+}
+
+static bool is_base64(char c)
+{
+    char l = ascii_lower(c);
+
+    return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
+}
+
+bool sasl_is_response(struct span text)
+{
+    if (text.len == 1 && text.data[0] == '*')
+        return true;
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_base64(text.data[i]))
+            return false;
+    return true;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+/* AUTH (RFC 4954). The exchange passes as it is, a line each way in turn, and nothing flows behind
+ * AUTH until it is over; so none of its lines is ever a command to anybody. What cannot be a line of
+ * an exchange is replaced by `*`, which cancels: the backend answers, and both agree again. */
+#include "protocols/sasl.h"
+#include "protocols/smtp_machine.h"
+#include "protocols/verdict.h"
+
+static const struct smtp_refusal not_offered = {SPAN("502 5.5.1 AUTH is not available\r\n"),
+                                                NOTE_NONE, STRIKE_ALWAYS};
+static const struct smtp_refusal bad_argument = {SPAN("501 5.5.4 Syntax error in AUTH\r\n"),
+                                                 NOTE_NONE, STRIKE_ALWAYS};
+static const struct smtp_refusal no_mechanism = {
+    SPAN("504 5.5.4 Authentication mechanism not available\r\n"), NOTE_NONE, STRIKE_ALWAYS};
+static const struct smtp_refusal need_tls = {
+    SPAN("538 5.7.11 Encryption required for requested authentication mechanism\r\n"),
+    NOTE_TLS_NEEDED, STRIKE_ALWAYS};
+
+static const struct span cancel = SPAN("*\r\n");
+
+/* The first word of an argument, and the one behind it. */
+static struct span split(struct span argument, struct span *rest)
+{
+    size_t len = 0;
+
+    while (len < argument.len && !smtp_is_blank(argument.data[len]))
+        len++;
+    *rest = span_skip(argument, len);
+    while (rest->len > 0 && smtp_is_blank(rest->data[0]))
+        *rest = span_skip(*rest, 1);
+    return span_first(argument, len);
+}
+
+/* RFC 4422, section 3.1. */
+static bool is_mechanism(struct span word)
+{
+    for (size_t i = 0; i < word.len; i++) {
+        char c = ascii_lower(word.data[i]);
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+            return false;
+    }
+    return word.len > 0;
+}
+
+/* A backend with a fixed buffer takes the end of a long line for a command, if it is one. */
+static bool may_be_cut(struct span text)
+{
+    return text.len + LINE_END.len <= SMTP_COMMAND_PASS_MAX || !smtp_ends_with_verb(text);
+}
+
+const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
+                                           const struct smtp_command *command)
+{
+    struct span response, mechanism = split(command->argument, &response);
+
+    if (s->policy->tls == FRONT_STARTTLS && !s->is_secure && !s->policy->may_auth_in_clear)
+        return &need_tls;
+    if (smtp_capabilities_is_hidden(s->policy, (struct span)SPAN("AUTH")))
+        return &not_offered;
+    if (!is_mechanism(mechanism) || !sasl_is_response(response) || !may_be_cut(response))
+        return &bad_argument;
+    return sasl_may_pass(mechanism, false) ? NULL : &no_mechanism;
+}
+
+void smtp_auth_begin(struct smtp_server *s, struct span argument)
+{
+    struct span response;
+
+    (void)split(argument, &response);
+    s->has_credentials = response.len > 0;
+    s->is_cancelled = false;
+}
+
+static struct verdict cancelled(struct smtp_server *s, size_t take)
+{
+    s->input = INPUT_COMMAND;
+    s->is_cancelled = true;
+    return verdict_send(SIDE_BACKEND, take, cancel);
+}
+
+struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
+{
+    struct line line;
+
+    switch (line_find(window, SASL_LINE_MAX, &line)) {
+    case LINE_PARTIAL: return verdict_more(0);
+    case LINE_TOO_LONG: s->input = INPUT_LONG_RESPONSE; return smtp_auth_skip(s, window);
+    case LINE_FOUND: break;
+    }
+    if (line.is_dirty || !sasl_is_response(line.text) || !may_be_cut(line.text)) {
+        smtp_strike(s);
+        return cancelled(s, line.take);
+    }
+    s->has_credentials = true;
+    s->is_cancelled = line.text.len == 1 && line.text.data[0] == '*';
+    if (line.is_crlf || line.text.len == 0) {
+        s->input = INPUT_COMMAND;
+        return line.is_crlf ? verdict_forward(SIDE_BACKEND, line.take)
+                            : verdict_send(SIDE_BACKEND, line.take, LINE_END);
+    }
+    s->input = INPUT_LINE_END;
+    return verdict_forward(SIDE_BACKEND, line.text.len);
+}
+
+struct verdict smtp_auth_skip(struct smtp_server *s, struct span window)
+{
+    const char *lf = window.len == 0 ? NULL : memchr(window.data, '\n', window.len);
+
+    if (lf == NULL)
+        return verdict_more(window.len);
+    smtp_strike(s);
+    return cancelled(s, (size_t)(lf - window.data) + 1);
+}
+
+/* Only 235 is success (RFC 4954, section 4): a reply that is one off must not open a relay. Not every
+ * failure is a guess at a password. */
+enum note smtp_auth_conclude(struct smtp_server *s, unsigned code)
+{
+    static const struct span text = SPAN("421 4.7.0 Too many failed logins\r\n");
+
+    if (code == 235) {
+        s->is_logged_in = true;
+        return NOTE_AUTH_OK;
+    }
+    if (code < 500 || code == 503 || code == 504 || !s->has_credentials || s->is_cancelled)
+        return NOTE_NONE;
+    s->auth_failures++;
+    if (s->policy->max_auth_failures > 0 && s->auth_failures >= s->policy->max_auth_failures)
+        s->farewell = (struct smtp_farewell){.end = END_ERRORS, .text = text};
+    return NOTE_AUTH_FAILED;
+}

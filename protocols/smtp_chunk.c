@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/* BDAT (RFC 3030): a chunk is counted, never read, and passes unaltered. It is passed on only when
+ * everything before it has been answered and a message is under way, so that a backend has no reason
+ * to refuse the command and read the chunk for commands; and in our own words, so that its size
+ * reads the same to everybody. A chunk that we refuse goes nowhere. */
+#include <stdio.h>
+
+#include "protocols/reply.h"
+#include "protocols/smtp_machine.h"
+#include "protocols/verdict.h"
+
+static const struct smtp_refusal not_offered = {SPAN("502 5.5.1 BDAT is not available\r\n"),
+                                                NOTE_NONE, STRIKE_ALWAYS};
+static const struct smtp_refusal bad_argument = {SPAN("501 5.5.4 Syntax error in BDAT\r\n"),
+                                                 NOTE_NONE, STRIKE_ALWAYS};
+static const struct smtp_refusal no_message = {SPAN("503 5.5.1 MAIL and RCPT first\r\n"), NOTE_NONE,
+                                               STRIKE_ALWAYS};
+static const struct smtp_refusal no_recipient = {SPAN("554 5.5.1 No valid recipients\r\n"),
+                                                 NOTE_NONE, STRIKE_NEVER};
+static const struct smtp_refusal failed = {SPAN("503 5.5.1 A chunk of this message has failed\r\n"),
+                                           NOTE_NONE, STRIKE_NEVER};
+
+struct verdict smtp_unknown_chunk(const struct smtp_server *s, struct span window)
+{
+    struct verdict v;
+
+    if (!smtp_is_quiet(s))
+        return verdict_hold();
+    v = smtp_end(s, smtp_without_tls(s, END_VIOLATION),
+                 (struct span)SPAN("554 5.7.0 Chunk size not understood\r\n"), window.len);
+    v.note = NOTE_SMUGGLING;
+    return v;
+}
+
+bool smtp_is_last(struct span argument)
+{
+    static const struct span last = SPAN("LAST");
+
+    return argument.len > last.len &&
+           span_equals(span_skip(argument, argument.len - last.len), last) &&
+           smtp_is_blank(argument.data[argument.len - last.len - 1]);
+}
+
+/* Why no chunk can come now; NULL: one may. */
+static const struct smtp_refusal *judge(const struct smtp_server *s, const struct smtp_chunk *chunk)
+{
+    if (!s->has_chunking)
+        return &not_offered;
+    if (!chunk->is_exact)
+        return &bad_argument;
+    if (s->is_chunk_failed)
+        return &failed;
+    if (!s->in_transaction)
+        return &no_message;
+    return s->has_recipient ? NULL : &no_recipient;
+}
+
+/* Refuse when all of it has been read, so that what is dropped goes with the reply. */
+static struct verdict discard(struct smtp_server *s, size_t take)
+{
+    struct verdict v = smtp_refuse(s, take, s->refusal);
+
+    if (v.kind == VERDICT_SEND)
+        s->input = INPUT_COMMAND;
+    return v;
+}
+
+static struct verdict refuse(struct smtp_server *s, struct span window, const struct line *line,
+                             size_t size, const struct smtp_refusal *refusal)
+{
+    size_t rest = window.len - line->take;
+
+    s->refusal = refusal;
+    if (rest >= size)
+        return discard(s, line->take + size);
+    s->input = INPUT_REFUSED_CHUNK;
+    s->chunk_left = size - rest;
+    return verdict_more(window.len);
+}
+
+static struct verdict pass(struct smtp_server *s, const struct line *line,
+                           const struct smtp_chunk *chunk)
+{
+    int len = snprintf(s->space, EVENT_SPACE, "BDAT %zu%s\r\n", chunk->size,
+                       chunk->is_last ? " LAST" : "");
+
+    smtp_expect(s, chunk->is_last ? PENDING_LAST_CHUNK : PENDING_CHUNK);
+    s->chunk_left = chunk->size;
+    s->input = chunk->size > 0 ? INPUT_CHUNK : INPUT_COMMAND;
+    return verdict_send(SIDE_BACKEND, line->take, (struct span){s->space, (size_t)len});
+}
+
+struct verdict smtp_bdat(struct smtp_server *s, struct span window, const struct line *line,
+                         struct span argument, const struct smtp_refusal *refusal)
+{
+    struct smtp_chunk chunk;
+
+    if (!smtp_chunk_parse(argument, &chunk))
+        return smtp_unknown_chunk(s, window);
+    if (!smtp_is_quiet(s))
+        return verdict_hold(); /* whether a message is under way is not known before */
+    if (refusal == NULL)
+        refusal = judge(s, &chunk);
+    return refusal == NULL ? pass(s, line, &chunk) : refuse(s, window, line, chunk.size, refusal);
+}
+
+struct verdict smtp_refused_chunk(struct smtp_server *s, struct span window)
+{
+    if (window.len >= s->chunk_left)
+        return discard(s, s->chunk_left);
+    s->chunk_left -= window.len;
+    return verdict_more(window.len);
+}
+
+struct verdict smtp_chunk(struct smtp_server *s, struct span window)
+{
+    size_t take = window.len < s->chunk_left ? window.len : s->chunk_left;
+
+    if (take == 0)
+        return verdict_more(0);
+    s->chunk_left -= take;
+    if (s->chunk_left == 0)
+        s->input = INPUT_COMMAND;
+    return verdict_forward(SIDE_BACKEND, take);
+}

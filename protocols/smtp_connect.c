@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/* From a backend's first octet to the gate: its greeting, and what the client had said to us before
+ * a backend was there. A backend that is no good is left for the next one. */
+#include "protocols/reply.h"
+#include "protocols/smtp_machine.h"
+#include "protocols/verdict.h"
+
+enum whole { WHOLE_NOT_YET, WHOLE_NEVER, WHOLE_HERE };
+
+/* Is all of the window one reply? Nothing may stand behind it: a backend cannot know yet what we
+ * will ask. */
+static enum whole whole_reply(struct smtp_server *s, struct span window)
+{
+    size_t len;
+
+    switch (smtp_client_whole(&s->backend, window, &len)) {
+    case SMTP_CLIENT_PARTIAL:
+    case SMTP_CLIENT_LINE: return window.len < WINDOW_MAX ? WHOLE_NOT_YET : WHOLE_NEVER;
+    case SMTP_CLIENT_BAD: return WHOLE_NEVER;
+    case SMTP_CLIENT_LAST: break;
+    }
+    return len < window.len ? WHOLE_NEVER : WHOLE_HERE;
+}
+
+static struct verdict enter_gate(struct smtp_server *s, struct verdict v)
+{
+    s->phase = SMTP_GATE;
+    v.note = NOTE_GREETED;
+    return v;
+}
+
+static struct verdict say_hello(struct smtp_server *s, size_t take, enum smtp_verb verb)
+{
+    const struct span part[] = {
+        verb == VERB_EHLO ? (struct span)SPAN("EHLO ") : (struct span)SPAN("HELO "),
+        {s->name, s->name_len},
+        LINE_END,
+    };
+
+    s->phase = SMTP_REPLAY;
+    s->replayed = verb;
+    return verdict_send(SIDE_BACKEND, take, reply_join(s->space, EVENT_SPACE, part, 3));
+}
+
+/* Where the client had no greeting of ours, the backend's is passed on, or what the administrator
+ * wrote in its place. */
+static struct verdict pass_greeting(struct smtp_server *s, struct span window)
+{
+    const struct span part[] = {
+        SPAN("220 "),
+        span_first(span_of(s->policy->greeting), SMTP_GREETING_MAX),
+        LINE_END,
+    };
+
+    if (s->policy->greeting != NULL) {
+        smtp_client_next(&s->backend);
+        return enter_gate(
+            s, verdict_send(SIDE_CLIENT, window.len, reply_join(s->space, EVENT_SPACE, part, 3)));
+    }
+    smtp_expect(s, PENDING_GREETING);
+    return enter_gate(s, smtp_answer_step(s, window));
+}
+
+static struct verdict greeting(struct smtp_server *s, struct span window)
+{
+    switch (whole_reply(s, window)) {
+    case WHOLE_NOT_YET: return verdict_more(0);
+    case WHOLE_NEVER: return verdict_next_backend(window.len);
+    case WHOLE_HERE: break;
+    }
+    if (s->backend.code != 220)
+        return verdict_next_backend(window.len);
+    if (s->policy->tls != FRONT_STARTTLS)
+        return pass_greeting(s, window);
+    smtp_client_next(&s->backend);
+    if (s->hello == VERB_UNKNOWN)
+        return enter_gate(s, verdict_more(window.len));
+    return say_hello(s, window.len, s->hello);
+}
+
+/* The client has had its reply from us. A backend without EHLO gets HELO; if it does not like the
+ * client's name even then, it will say so when it is asked for more. */
+static struct verdict replay(struct smtp_server *s, struct span window)
+{
+    unsigned code;
+
+    switch (whole_reply(s, window)) {
+    case WHOLE_NOT_YET: return verdict_more(0);
+    case WHOLE_NEVER: return verdict_next_backend(window.len);
+    case WHOLE_HERE: break;
+    }
+    code = s->backend.code;
+    if (code == 421 || code / 100 == 3)
+        return verdict_next_backend(window.len);
+    smtp_client_next(&s->backend);
+    if (s->replayed == VERB_EHLO && code >= 400)
+        return say_hello(s, window.len, VERB_HELO);
+    s->has_chunking = s->replayed == VERB_EHLO &&
+                      smtp_capabilities_offer(window, s->policy, (struct span)SPAN("CHUNKING"));
+    return enter_gate(s, verdict_more(window.len));
+}
+
+struct verdict smtp_connect_step(struct smtp_server *s, struct span window)
+{
+    return s->phase == SMTP_REPLAY ? replay(s, window) : greeting(s, window);
+}
