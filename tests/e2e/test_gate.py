@@ -12,7 +12,7 @@ def test_capabilities_that_would_hurt_are_removed(gateway, backend):
         client.starttls()
         lines = client.expect("EHLO client.test", 250).split("\n")
         words = {line[4:].split(" ")[0] for line in lines[1:]}
-        assert words == {"PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"}
+        assert words == {"PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "AUTH", "CHUNKING"}
         assert all(line[3] == "-" for line in lines[:-1]) and lines[-1][3] == " "
         client.quit()
 
@@ -29,9 +29,8 @@ def test_the_last_capability_may_be_one_that_is_removed(gateway, backend):
 
 @pytest.mark.parametrize("command, reply", [
     ("STARTTLS", "503 5.5.1"),
-    ("AUTH PLAIN AGEAYg==", "502 5.5.1"),
-    ("ETRN example.test", "502 5.5.1"),
-    ("BURL imap://x LAST", "502 5.5.1"),
+    ("AUTH GSSAPI", "504 5.5.4"),
+    ("BDAT 0 LAST", "502 5.5.1"),
     ("FOO", "500 5.5.2"),
     ("XEXCH50 5 2", "500 5.5.2"),
     ("TURN", "500 5.5.2"),
