@@ -62,7 +62,10 @@ static enum thing thing_of(enum smtp_input input)
     case INPUT_LINE_END:
     case INPUT_PARAMETERS:
     case INPUT_LONG_LINE:
-    case INPUT_CHUNK: break;
+    case INPUT_REFUSED_CHUNK:
+    case INPUT_CHUNK:
+    case INPUT_RESPONSE:
+    case INPUT_LONG_RESPONSE: break;
     }
     return THING_COMMAND;
 }
@@ -76,7 +79,10 @@ static bool is_within(enum smtp_input input)
     case INPUT_PARAMETERS: return true;
     case INPUT_COMMAND:
     case INPUT_LONG_LINE:
-    case INPUT_CHUNK: break;
+    case INPUT_REFUSED_CHUNK:
+    case INPUT_CHUNK:
+    case INPUT_RESPONSE:
+    case INPUT_LONG_RESPONSE: break;
     }
     return false;
 }
