@@ -173,8 +173,8 @@ struct probe_wish {
 };
 
 enum probe_relay {
-    PROBE_RELAY_UNKNOWN,
-    PROBE_RELAY_REFUSED,
+    PROBE_RELAY_UNKNOWN,  /* not tried, or refused for a reason that may be another */
+    PROBE_RELAY_REFUSED,  /* it said that it does not relay for us */
     PROBE_RELAY_ACCEPTED, /* it took a recipient that is not its own */
 };
 
@@ -193,14 +193,27 @@ struct probe_step {
     const char *why;  /* PROBE_SICK: a constant */
 };
 
-/* One look at one backend; embedded in its owner. */
+/* A probe decides within a window of this size. */
+#define PROBE_WINDOW ((size_t)8 * 1024)
+
+/* A reply for people to read: its first line, printable ASCII, cut. */
+#define PROBE_TEXT 128
+
+/* One look at one backend; embedded in its owner, who may read what stands before `wish`. */
 struct probe {
-    struct probe_wish wish;
-    int phase;     /* the module's own */
-    unsigned code; /* the reply under way; 0: none */
     struct learned learned;
     enum probe_relay relay;
-    char command[320]; /* what is being said */
+    char greeting[PROBE_TEXT];
+    char answer[PROBE_TEXT]; /* the one that decided: on relaying, or why nothing was learned */
+
+    struct probe_wish wish;
+    unsigned phase;    /* the module's own, and all that follows */
+    unsigned code;     /* of the reply under way; 0: none */
+    size_t reply_len;  /* its octets so far */
+    unsigned attempt;  /* at being relayed for */
+    unsigned refusals; /* among them, for good */
+    bool is_clear;     /* the reply under way speaks of relaying */
+    char command[320];
 };
 
 struct protocol {

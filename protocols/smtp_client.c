@@ -63,39 +63,3 @@ enum smtp_client_result smtp_client_greet(struct smtp_client *c, struct span win
     }
     return result;
 }
-
-/* Any answer will do, and so will an end: the backend has proved itself with its greeting. */
-static struct smtp_client_answer quit(struct smtp_client *c, struct span window)
-{
-    struct smtp_client_answer answer = {.health = SMTP_CLIENT_UNDECIDED};
-
-    switch (smtp_client_whole(c, window, &answer.take)) {
-    case SMTP_CLIENT_PARTIAL:
-    case SMTP_CLIENT_LINE: break;
-    case SMTP_CLIENT_LAST:
-    case SMTP_CLIENT_BAD:
-        answer.health = SMTP_CLIENT_OVER;
-        answer.take = window.len;
-        break;
-    }
-    return answer;
-}
-
-struct smtp_client_answer smtp_client_step(struct smtp_client *c, struct span window)
-{
-    struct smtp_client_answer answer = {.health = SMTP_CLIENT_UNDECIDED};
-
-    if (c->state == SMTP_CLIENT_QUITTING)
-        return quit(c, window);
-    switch (smtp_client_greet(c, window, &answer.take)) {
-    case SMTP_CLIENT_PARTIAL:
-    case SMTP_CLIENT_LINE: break;
-    case SMTP_CLIENT_LAST:
-        c->state = SMTP_CLIENT_QUITTING;
-        answer.health = SMTP_CLIENT_HEALTHY;
-        answer.text = (struct span)SPAN("QUIT\r\n");
-        break;
-    case SMTP_CLIENT_BAD: answer.health = SMTP_CLIENT_SICK; break;
-    }
-    return answer;
-}

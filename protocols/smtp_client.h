@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* SMTP's client role, played toward a backend: where its greeting and its replies begin and end.
- * Held by the server machine, whose commands come from the client; alone it finds out whether a
- * backend is well. */
+ * Held by the server machine, whose commands come from the client; smtp_probe.c has commands of its
+ * own. */
 #ifndef STARTTLSD_SMTP_CLIENT_H
 #define STARTTLSD_SMTP_CLIENT_H
 
@@ -13,7 +13,6 @@
 enum smtp_client_state {
     SMTP_CLIENT_GREETING, /* nothing is said before the greeting */
     SMTP_CLIENT_TALKING,  /* greeted: what follows are replies */
-    SMTP_CLIENT_QUITTING, /* smtp_client_step only: QUIT is said */
 };
 
 struct smtp_client {
@@ -57,21 +56,5 @@ void smtp_client_next(struct smtp_client *c);
  */
 MUST_CHECK enum smtp_client_result smtp_client_greet(struct smtp_client *c, struct span window,
                                                      size_t *take);
-
-enum smtp_client_health {
-    SMTP_CLIENT_UNDECIDED,
-    SMTP_CLIENT_HEALTHY, /* greeted with 220; say `text`, then go on */
-    SMTP_CLIENT_SICK,
-    SMTP_CLIENT_OVER, /* the goodbye was answered; only after HEALTHY */
-};
-
-struct smtp_client_answer {
-    enum smtp_client_health health;
-    size_t take;      /* octets of the window now dealt with */
-    struct span text; /* to be sent; constant */
-};
-
-/* The scout's whole dialogue: greeting, QUIT. Again when the window has grown. */
-MUST_CHECK struct smtp_client_answer smtp_client_step(struct smtp_client *c, struct span window);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
+#include "protocols/smtp_probe.h"
 #include "protocols/smtp_verb.h"
 #include "protocols/verdict.h"
 
@@ -175,6 +176,8 @@ const struct protocol smtp_protocol = {
     .init = init,
     .step = step,
     .waiting = waiting,
+    .probe_init = smtp_probe_init,
+    .probe_step = smtp_probe_step,
     .announced = smtp_capabilities_announced,
     .has_relay = true,
 };

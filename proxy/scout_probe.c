@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* One look at a backend. What its words mean is smtp_client.c's affair; here are socket and time.
+/* One look at a backend. What its words mean is for the protocol's probe; here are socket and time.
  */
 #include "proxy/scout_probe.h"
 
@@ -8,7 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A backend that has been greeted well need not be waited for long. */
+/* However patient sessions may be: who is slower will not do as a backend. */
+#define CONNECT_SECONDS_MAX 10.0
+#define ANSWER_SECONDS_MAX  10.0
+
+/* A backend that has been found well need not be waited for long. */
 #define GOODBYE_SECONDS 2.0
 
 static void try_next(struct scout_probe *p, const char *why);
@@ -51,24 +55,37 @@ static void fail(struct scout_probe *p, const char *why)
         try_next(p, why);
 }
 
-/* True: `seen` octets of the window are dealt with, and more are wanted. */
+/* A few octets into a socket that the backend has read empty: they fit, or it has gone. */
+static bool say(struct scout_probe *p, struct span text)
+{
+    return send(p->fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text.len;
+}
+
+/* True: more octets are wanted. */
 static bool judge(struct scout_probe *p)
 {
-    struct smtp_client_answer a = smtp_client_step(&p->machine, (struct span){p->window, p->len});
+    struct probe_step step = p->protocol->probe_step(&p->probe, (struct span){p->window, p->len});
 
-    memmove(p->window, p->window + a.take, p->len - a.take);
-    p->len -= a.take;
-    switch (a.health) {
-    case SMTP_CLIENT_UNDECIDED: return true;
-    case SMTP_CLIENT_HEALTHY:
-        /* A few octets into an empty socket; if they don't fit the backend hears no goodbye. */
-        (void)send(p->fd, a.text.data, a.text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    memmove(p->window, p->window + step.take, p->len - step.take);
+    p->len -= step.take;
+    switch (step.state) {
+    case PROBE_GOING:
+        if (step.text.len == 0)
+            return true;
+        p->has_spoken = true;
+        set_timer(p, p->answer_seconds); /* for each answer: a probe says but a few things */
+        if (say(p, step.text))
+            return true;
+        fail(p, "it takes no commands");
+        return false;
+    case PROBE_HEALTHY:
+        (void)say(p, step.text); /* if it does not fit the backend hears no goodbye */
         p->is_done = true;
         set_timer(p, GOODBYE_SECONDS);
         p->on_done(p->context, true, NULL);
         return p->fd >= 0;
-    case SMTP_CLIENT_SICK: fail(p, "its greeting is no 220"); return false;
-    case SMTP_CLIENT_OVER: scout_probe_stop(p); return false;
+    case PROBE_SICK: fail(p, step.why); return false;
+    case PROBE_OVER: scout_probe_stop(p); return false;
     }
     return false;
 }
@@ -79,7 +96,7 @@ static void read_more(struct scout_probe *p)
         ssize_t n;
 
         if (p->len == sizeof p->window) {
-            fail(p, "its greeting has no end");
+            fail(p, "its line has no end");
             return;
         }
         n = recv(p->fd, p->window + p->len, sizeof p->window - p->len, MSG_DONTWAIT);
@@ -113,14 +130,16 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
     }
     p->is_connected = true;
     watch(p, EV_READ);
-    set_timer(p, p->greeting_seconds);
+    set_timer(p, p->answer_seconds);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct scout_probe *p = watcher->data;
 
-    fail(p, p->is_connected ? "no greeting in time" : "no connection in time");
+    fail(p, !p->is_connected ? "no connection in time"
+            : p->has_spoken  ? "no answer in time"
+                             : "no greeting in time");
 }
 
 /* 0, or the errno of what failed. */
@@ -150,9 +169,9 @@ static void try_next(struct scout_probe *p, const char *why)
             why = strerror(error);
             continue;
         }
-        p->is_connected = false;
+        p->is_connected = p->has_spoken = false;
         p->len = 0;
-        smtp_client_init(&p->machine);
+        p->protocol->probe_init(&p->probe, &p->wish);
         watch(p, EV_WRITE);
         set_timer(p, p->connect_seconds);
         return;
@@ -161,9 +180,17 @@ static void try_next(struct scout_probe *p, const char *why)
     p->on_done(p->context, false, why);
 }
 
-void scout_probe_init(struct scout_probe *p, struct ev_loop *loop)
+static double at_most(double seconds, uint32_t ms)
+{
+    return ms == CONFIG_OFF || ms / 1000.0 > seconds ? seconds : ms / 1000.0;
+}
+
+void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, const struct service *service)
 {
     p->loop = loop;
+    p->protocol = service->protocol;
+    p->connect_seconds = at_most(CONNECT_SECONDS_MAX, service->connect_timeout_ms);
+    p->answer_seconds = at_most(ANSWER_SECONDS_MAX, service->greeting_timeout_ms);
     p->fd = -1;
     ev_io_init(&p->io, on_ready, -1, EV_READ);
     ev_timer_init(&p->timer, on_time, 0.0, 0.0);
@@ -171,12 +198,16 @@ void scout_probe_init(struct scout_probe *p, struct ev_loop *loop)
     p->timer.data = p;
 }
 
-void scout_probe_start(struct scout_probe *p, const union board_address *address, uint32_t count)
+void scout_probe_start(struct scout_probe *p, const struct probe_wish *wish,
+                       const union board_address *address, uint32_t count)
 {
     scout_probe_stop(p); /* at most a goodbye that is still awaited */
     memcpy(p->address, address, count * sizeof *address);
+    p->wish = *wish;
     p->count = count;
     p->next = 0;
     p->is_done = false;
+    p->protocol->probe_init(&p->probe,
+                            &p->wish); /* what an older look has found is not this one's */
     try_next(p, "its name has no address");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What the scout thinks of the backends. A backend is down after two failures in a row, whoever met
- * them, and up after one success; while sessions succeed nobody probes it. */
+ * them, and up after one success; while sessions succeed nobody looks whether it is well. What it
+ * announces is asked anew from time to time in any case, where the service wants to know. */
 #include "proxy/scout_view.h"
 
 #include <arpa/inet.h>
@@ -9,13 +10,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "protocols/learned.h"
 #include "proxy/log.h"
 
-#define FAILURES_UNTIL_DOWN  2
-#define TICK_SECONDS         1.0
-#define GREETING_SECONDS_MAX 10.0
-#define SECOND_LOOK_SECONDS  2.0 /* after a first failure: is it down, or was it a moment? */
-#define CONNECT_SECONDS_MAX  10.0
+#define FAILURES_UNTIL_DOWN 2
+#define TICK_SECONDS        1.0
+#define SECOND_LOOK_SECONDS 2.0 /* after a first failure: is it down, or was it a moment? */
+#define LEARN_AGAIN_SECONDS 600.0
 
 static uint64_t now_ms(void)
 {
@@ -45,11 +46,20 @@ static void publish(const struct scout_target *t)
     board_put_backend(t->view->board, t->index, &b);
 }
 
+static void set_learned(struct scout_target *t, const struct learned *learned, uint64_t when_ms)
+{
+    t->learned = *learned;
+    t->learned_ms = when_ms;
+    board_put_learned(t->view->board, t->index, learned);
+}
+
 static void set_health(struct scout_target *t, enum backend_health health, const char *why)
 {
     if (t->health == health)
         return;
     t->health = health;
+    if (health == BACKEND_DOWN) /* what comes back may be another */
+        set_learned(t, &(struct learned){.is_known = false}, 0);
     log_event(health == BACKEND_UP ? LEVEL_INFO : LEVEL_ERROR,
               health == BACKEND_UP ? "backend.up" : "backend.down", "service", t->service->name,
               "backend", t->endpoint->text, "reason", why, NULL);
@@ -76,19 +86,31 @@ static double seconds_in_doubt(const struct scout_target *t)
     return seconds;
 }
 
+static double seconds_since(uint64_t then_ms)
+{
+    return (double)(now_ms() - then_ms) / 1000.0;
+}
+
+/* Until it is to be asked what it announces; 0: it is due. */
+static double seconds_to_learning(const struct scout_target *t)
+{
+    double seconds = HUGE_VAL;
+
+    if (policy_learns(&t->service->policy))
+        seconds = t->learned_ms == 0 ? 0.0 : LEARN_AGAIN_SECONDS - seconds_since(t->learned_ms);
+    return seconds > 0.0 ? seconds : 0.0;
+}
+
 /* When it is time, counted from the last look, which may have been an older generation's. */
 static void look_in_time(struct scout_target *t)
 {
-    uint32_t interval = t->view->config->health_interval_ms;
-    double seconds = interval / 1000.0, doubt = seconds_in_doubt(t);
+    double seconds = t->view->config->health_interval_ms / 1000.0, doubt = seconds_in_doubt(t);
 
-    if (t->last_probe_ms == 0) {
-        look_again(t, 0.0);
-        return;
-    }
     if (seconds > doubt)
         seconds = doubt;
-    seconds -= (double)(now_ms() - t->last_probe_ms) / 1000.0;
+    seconds = t->last_probe_ms == 0 ? 0.0 : seconds - seconds_since(t->last_probe_ms);
+    if (doubt == HUGE_VAL && seconds > seconds_to_learning(t))
+        seconds = seconds_to_learning(t);
     look_again(t, seconds > 0.0 ? seconds : 0.0);
 }
 
@@ -115,6 +137,8 @@ static void on_probe_done(void *context, bool is_good, const char *why)
     t->last_probe_ms = now_ms();
     if (is_good) {
         note_good(t, t->last_probe_ms);
+        if (t->probe.wish.learns) /* even if it did not answer: it was asked */
+            set_learned(t, &t->probe.probe.learned, t->last_probe_ms);
     } else {
         if (t->streak > 0)
             t->looks_in_doubt++;
@@ -127,16 +151,18 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct scout_target *t = watcher->data;
     union board_address address[BOARD_ADDRESSES_MAX];
+    struct probe_wish wish = {.hostname = t->service->policy.hostname,
+                              .learns = seconds_to_learning(t) == 0.0};
 
     if (!t->name->is_answered)
         return; /* the answer brings us back */
-    if (t->streak == 0 && t->last_good_ms > t->last_probe_ms) {
+    if (t->streak == 0 && t->last_good_ms > t->last_probe_ms && !wish.learns) {
         t->last_probe_ms = now_ms(); /* a session has done our work since */
         look_in_time(t);
         return;
     }
     copy_addresses(t, address);
-    scout_probe_start(&t->probe, address, t->name->count);
+    scout_probe_start(&t->probe, &wish, address, t->name->count);
 }
 
 /* What worker `w` has met since the last time. A success in the future would end all probing: it
@@ -153,6 +179,8 @@ static void read_experience(struct scout_target *t, uint32_t w, uint64_t now)
         t->success_seen_ms[w] = met.last_success_ms;
         t->failures_seen[w] = 0;
         note_good(t, met.last_success_ms);
+        if (seconds_to_learning(t) == 0.0 && !scout_probe_is_running(&t->probe))
+            look_in_time(t); /* it is back */
     }
     fresh = met.failures > t->failures_seen[w] ? met.failures - t->failures_seen[w] : 0;
     t->failures_seen[w] = met.failures;
@@ -199,28 +227,34 @@ static void on_answer(void *context, struct scout_name *name)
     tell_settled(v);
 }
 
-/* Knowledge outlives a reload. */
+static bool is_same_backend(const struct scout_target *a, const struct scout_target *b)
+{
+    return a->endpoint->port == b->endpoint->port && a->service->protocol == b->service->protocol &&
+           strcmp(a->endpoint->host, b->endpoint->host) == 0;
+}
+
+/* Knowledge outlives a reload. Several services may have known the same backend, and not all of
+ * them what it announces. */
 static void inherit(struct scout_target *t, const struct scout_view *old)
 {
+    bool is_known = false;
+
     for (size_t i = 0; old != NULL && i < old->target_count; i++) {
         const struct scout_target *o = &old->target[i];
 
-        if (o->endpoint->port != t->endpoint->port ||
-            o->service->protocol != t->service->protocol ||
-            strcmp(o->endpoint->host, t->endpoint->host) != 0)
+        if (!is_same_backend(t, o))
             continue;
-        t->health = o->health;
-        t->streak = o->streak;
-        t->looks_in_doubt = o->looks_in_doubt;
-        t->last_good_ms = o->last_good_ms;
-        t->last_probe_ms = o->last_probe_ms;
-        return;
+        if (!is_known) {
+            t->health = o->health;
+            t->streak = o->streak;
+            t->looks_in_doubt = o->looks_in_doubt;
+            t->last_good_ms = o->last_good_ms;
+            t->last_probe_ms = o->last_probe_ms;
+            is_known = true;
+        }
+        if (t->health != BACKEND_DOWN && o->learned_ms > t->learned_ms)
+            set_learned(t, &o->learned, o->learned_ms);
     }
-}
-
-static double at_most(double seconds, uint32_t ms)
-{
-    return ms == CONFIG_OFF || ms / 1000.0 > seconds ? seconds : ms / 1000.0;
 }
 
 static bool target_init(struct scout_target *t, struct scout_view *v, const struct service *s,
@@ -230,11 +264,9 @@ static bool target_init(struct scout_target *t, struct scout_view *v, const stru
     t->index = (size_t)(t - v->target);
     t->service = s;
     t->endpoint = endpoint;
-    scout_probe_init(&t->probe, v->loop);
+    scout_probe_init(&t->probe, v->loop, s);
     ev_timer_init(&t->timer, on_look, 0.0, 0.0);
     t->timer.data = t;
-    t->probe.connect_seconds = at_most(CONNECT_SECONDS_MAX, s->connect_timeout_ms);
-    t->probe.greeting_seconds = at_most(GREETING_SECONDS_MAX, s->greeting_timeout_ms);
     t->probe.on_done = on_probe_done;
     t->probe.context = t;
     t->name = scout_names_add(&v->names, endpoint->host);

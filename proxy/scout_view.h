@@ -25,6 +25,8 @@ struct scout_target {
     uint32_t looks_in_doubt;   /* in vain, since it was well */
     uint64_t last_probe_ms;    /* CLOCK_MONOTONIC */
     uint64_t last_good_ms;     /* a probe or a session */
+    uint64_t learned_ms;       /* the last good look that asked; 0: none since it was down */
+    struct learned learned;    /* as on the board */
     uint32_t *failures_seen;   /* by worker: what is counted already */
     uint64_t *success_seen_ms; /* by worker */
     struct scout_probe probe;

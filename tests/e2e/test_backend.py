@@ -377,6 +377,7 @@ def test_a_backend_that_was_restarted_is_found_within_seconds(gateway, backend):
     behind = backend()
     port = behind.port
     server = gateway(behind, **SHORT)
+    server.wait_for("backend.up")
     behind.close()
     for _ in range(2):
         answer_behind_tls(server)

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: ISC */
+/* SMTP's client role alone. One command at a time, and never DATA: no look at a backend leaves a
+ * mail in it. */
+#include "protocols/smtp_probe.h"
+
+#include <assert.h>
+
+#include "protocols/learned.h"
+#include "protocols/reply.h"
+#include "protocols/smtp_client.h"
+
+/* GREETING ──▶ EHLO ──▶ (refused) HELO ──▶ { MAIL ──▶ RCPT ──▶ RSET } up to four times ──▶ QUIT
+ * What was not wished for is left out. */
+enum phase {
+    PHASE_GREETING,
+    PHASE_EHLO,
+    PHASE_HELO,
+    PHASE_MAIL,
+    PHASE_RCPT,
+    PHASE_RSET,
+    PHASE_QUIT,
+};
+
+/* No session takes a longer reply to EHLO either. */
+#define REPLY_MAX WINDOW_MAX
+
+#define HOSTNAME_MAX ((size_t)255)
+
+/*
+ * The attempts at being relayed for: each sender with each recipient, until the answer is clear.
+ * The empty sender passes where others must resolve, log in or match SPF; our own where the empty
+ * one is refused. No domain of RFC 2606 accepts mail (RFC 7505), so a backend that looks recipients
+ * up may refuse it for that; an address literal (of RFC 5737) is not looked up, but not every
+ * backend reads one. What a backend calls us must not be taken for what it says of relaying: no
+ * `relay` in a name here.
+ */
+static const struct {
+    bool is_from_us;
+    const char *recipient;
+} attempts[] = {
+    {false, "starttlsd-check@example.com"},
+    {false, "starttlsd-check@[192.0.2.1]"},
+    {true, "starttlsd-check@example.com"},
+    {true, "starttlsd-check@[192.0.2.1]"},
+};
+
+#define ATTEMPTS (sizeof attempts / sizeof *attempts)
+
+void smtp_probe_init(struct probe *p, const struct probe_wish *wish)
+{
+    *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
+}
+
+static struct probe_step going(size_t take, struct span text)
+{
+    return (struct probe_step){.state = PROBE_GOING, .take = take, .text = text};
+}
+
+static struct probe_step sick(size_t take, const char *why)
+{
+    return (struct probe_step){.state = PROBE_SICK, .take = take, .why = why};
+}
+
+/* All that can be known is known. */
+static struct probe_step finish(struct probe *p, size_t take)
+{
+    p->phase = PHASE_QUIT;
+    return (struct probe_step){
+        .state = PROBE_HEALTHY, .take = take, .text = (struct span)SPAN("QUIT\r\n")};
+}
+
+static struct probe_step say(struct probe *p, enum phase phase, size_t take, const char *verb,
+                             struct span words, const char *end)
+{
+    const struct span part[] = {span_of(verb), words, span_of(end)};
+
+    p->phase = phase;
+    return going(take, reply_join(p->command, sizeof p->command, part, 3));
+}
+
+static struct span our_name(const struct probe *p)
+{
+    return span_first(span_of(p->wish.hostname), HOSTNAME_MAX);
+}
+
+static struct probe_step say_mail(struct probe *p, size_t take)
+{
+    if (attempts[p->attempt].is_from_us)
+        return say(p, PHASE_MAIL, take, "MAIL FROM:<postmaster@", our_name(p), ">\r\n");
+    return say(p, PHASE_MAIL, take, "MAIL FROM:<>", (struct span){0}, "\r\n");
+}
+
+static struct probe_step say_rcpt(struct probe *p, size_t take)
+{
+    return say(p, PHASE_RCPT, take, "RCPT TO:<", span_of(attempts[p->attempt].recipient), ">\r\n");
+}
+
+static struct probe_step next_attempt(struct probe *p, size_t take)
+{
+    p->attempt++;
+    if (p->relay == PROBE_RELAY_UNKNOWN && p->attempt < ATTEMPTS)
+        return say_mail(p, take);
+    return finish(p, take);
+}
+
+static struct probe_step after_hello(struct probe *p, size_t take)
+{
+    return p->wish.tries_relay ? say_mail(p, take) : finish(p, take);
+}
+
+/* A refusal may be for the address, a list, or the weather; only one that speaks of relaying, or
+ * one of every attempt for good, is an answer. 501 says that it cannot read the address. */
+static void judge_recipient(struct probe *p, unsigned code)
+{
+    if (code < 300)
+        p->relay = PROBE_RELAY_ACCEPTED;
+    else if (p->is_clear || code == 530)
+        p->relay = PROBE_RELAY_REFUSED;
+    else if (code >= 500 && code != 501 && ++p->refusals == ATTEMPTS)
+        p->relay = PROBE_RELAY_REFUSED;
+}
+
+/* A whole reply: what next? */
+static struct probe_step answered(struct probe *p, unsigned code, size_t take)
+{
+    const bool is_good = code < 300;
+
+    switch ((enum phase)p->phase) {
+    case PHASE_GREETING:
+        if (!p->wish.learns && !p->wish.tries_relay)
+            return finish(p, take);
+        return say(p, PHASE_EHLO, take, "EHLO ", our_name(p), "\r\n");
+    case PHASE_EHLO:
+        p->learned.is_known = is_good || code >= 500; /* RFC 5321, section 3.2: then it has none */
+        if (is_good)
+            return after_hello(p, take);
+        return say(p, PHASE_HELO, take, "HELO ", our_name(p), "\r\n");
+    case PHASE_HELO:
+        if (is_good)
+            return after_hello(p, take);
+        p->learned.is_known = false; /* it dislikes our name, maybe not that of others */
+        return finish(p, take);
+    case PHASE_MAIL: return is_good ? say_rcpt(p, take) : next_attempt(p, take);
+    case PHASE_RCPT:
+        judge_recipient(p, code);
+        return say(p, PHASE_RSET, take, "RSET", (struct span){0}, "\r\n");
+    case PHASE_RSET: return next_attempt(p, take);
+    case PHASE_QUIT: break;
+    }
+    return (struct probe_step){.state = PROBE_OVER, .take = take};
+}
+
+static void keep_text(char to[PROBE_TEXT], struct span text)
+{
+    text = span_first(text, PROBE_TEXT - 1);
+    for (size_t i = 0; i < text.len; i++)
+        to[i] = text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?';
+    to[text.len] = '\0';
+}
+
+/* `relay` in one of its forms, as a word of its own: host names may have it as a part. */
+static bool speaks_of_relaying(struct span text)
+{
+    static const struct span words[] = {SPAN("relay"), SPAN("relaying"), SPAN("relayed")};
+
+    while (text.len > 0) {
+        struct span word = text;
+        const char *blank = memchr(text.data, ' ', text.len);
+
+        if (blank != NULL)
+            word = span_first(text, (size_t)(blank - text.data));
+        text = span_skip(text, word.len + 1);
+        while (word.len > 0 && memchr(".,;:!", word.data[word.len - 1], 5) != NULL)
+            word = span_first(word, word.len - 1);
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (span_equals(word, words[i]))
+                return true;
+    }
+    return false;
+}
+
+/* The old form `AUTH=LOGIN` means what `AUTH LOGIN` does (RFC 4954 has the new one alone). */
+static void keep_capability(struct probe *p, struct span text)
+{
+    static const struct span old = SPAN("AUTH=");
+    char line[SMTP_REPLY_LINE_MAX];
+
+    if (span_starts(text, old)) {
+        memcpy(line, text.data, text.len);
+        line[old.len - 1] = ' ';
+        text.data = line;
+    }
+    learned_add(&p->learned, text);
+}
+
+/* One line of a reply. */
+static void note_line(struct probe *p, unsigned code, struct span text, bool is_first)
+{
+    switch ((enum phase)p->phase) {
+    case PHASE_GREETING:
+        if (is_first)
+            keep_text(p->greeting, text);
+        break;
+    case PHASE_EHLO:
+        if (!is_first && code < 300)
+            keep_capability(p, span_skip(text, 4));
+        break;
+    case PHASE_HELO:
+    case PHASE_MAIL:
+        if (is_first)
+            keep_text(p->answer, text);
+        break;
+    case PHASE_RCPT:
+        if (is_first)
+            keep_text(p->answer, text);
+        p->is_clear = (!is_first && p->is_clear) || speaks_of_relaying(span_skip(text, 4));
+        break;
+    case PHASE_RSET:
+    case PHASE_QUIT: break;
+    }
+}
+
+/* What follows from a single line; true: the probe need not wait for the rest of the reply. */
+static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_step *step)
+{
+    if (p->phase == PHASE_GREETING && code != 220) {
+        *step = sick(len, "its greeting is no 220");
+    } else if (p->phase == PHASE_QUIT) {
+        return false;
+    } else if (code == 421 && p->phase < PHASE_MAIL) {
+        *step = sick(len, "it answers EHLO with 421");
+    } else if (code == 421) {
+        *step = finish(p, len); /* all but relaying is known */
+    } else if (p->reply_len > REPLY_MAX) {
+        *step = sick(len, "its reply has no end");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static struct probe_step no_reply(const struct probe *p, size_t len)
+{
+    switch ((enum phase)p->phase) {
+    case PHASE_GREETING: return sick(len, "its greeting is no 220");
+    case PHASE_QUIT: return (struct probe_step){.state = PROBE_OVER, .take = len};
+    case PHASE_EHLO:
+    case PHASE_HELO:
+    case PHASE_MAIL:
+    case PHASE_RCPT:
+    case PHASE_RSET: break;
+    }
+    return sick(len, "what it says is no reply");
+}
+
+struct probe_step smtp_probe_step(struct probe *p, struct span window)
+{
+    size_t take = 0;
+
+    for (;;) {
+        const bool is_first = p->code == 0;
+        struct smtp_client reply = {.state = SMTP_CLIENT_TALKING, .code = p->code};
+        struct probe_step step;
+        struct line line;
+        enum smtp_client_result result = smtp_client_line(&reply, span_skip(window, take), &line);
+
+        if (result == SMTP_CLIENT_PARTIAL)
+            return going(take, (struct span){0});
+        if (result == SMTP_CLIENT_BAD)
+            return no_reply(p, window.len);
+        take += line.take;
+        p->code = reply.code;
+        p->reply_len += line.take;
+        note_line(p, reply.code, line.text, is_first);
+        if (is_decided(p, reply.code, window.len, &step))
+            return step;
+        if (result == SMTP_CLIENT_LINE)
+            continue;
+        p->code = 0;
+        p->reply_len = 0;
+        if (take < window.len && p->phase != PHASE_QUIT)
+            return sick(window.len, "it talks before it is asked");
+        return answered(p, reply.code, take);
+    }
+}

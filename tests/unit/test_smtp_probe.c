@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: ISC */
+/* A look at a backend, as scout and `check --backends` take it: dialogues, in pieces of every size.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "protocols/smtp_probe.h"
+
+enum wish { HEALTH, LEARN, RELAY };
+
+struct turn {
+    const char *hears; /* from the backend */
+    const char *says;  /* once it has heard all of that */
+};
+
+#define TURNS 24
+
+struct row {
+    enum wish wish;
+    struct turn turn[TURNS];
+    enum probe_state state; /* of the last turn */
+    const char *why;        /* SICK */
+    const char *learned;    /* NULL: not known */
+    enum probe_relay relay;
+    const char *answer; /* NULL: whatever */
+};
+
+#define EHLO    "EHLO mail.example\r\n"
+#define HELO    "HELO mail.example\r\n"
+#define NOBODY  "MAIL FROM:<>\r\n"
+#define US      "MAIL FROM:<postmaster@mail.example>\r\n"
+#define NAME    "RCPT TO:<starttlsd-check@example.com>\r\n"
+#define LITERAL "RCPT TO:<starttlsd-check@[192.0.2.1]>\r\n"
+#define RSET    "RSET\r\n"
+#define QUIT    "QUIT\r\n"
+
+static const struct row row[] = {
+    /* Health alone: greeting, QUIT. */
+    {HEALTH, {{"", ""}}, PROBE_GOING},
+    {HEALTH, {{"220 x", ""}}, PROBE_GOING},
+    {HEALTH, {{"220 x\r\n", QUIT}}, PROBE_HEALTHY},
+    {HEALTH, {{"220\n", QUIT}}, PROBE_HEALTHY},
+    {HEALTH, {{"220-a\r\n220-b\r\n220 c\r\n", QUIT}}, PROBE_HEALTHY},
+    {HEALTH, {{"220-a\r\n", ""}}, PROBE_GOING},
+    {HEALTH, {{"220 x\r\n", QUIT}, {"221-bye\r\n", ""}}, PROBE_GOING},
+    {HEALTH, {{"220 x\r\n", QUIT}, {"221 bye\r\n", ""}}, PROBE_OVER},
+    {HEALTH, {{"220 x\r\n", QUIT}, {"500 what?\r\n", ""}}, PROBE_OVER},
+    {HEALTH, {{"220 x\r\n", QUIT}, {"\r\n", ""}}, PROBE_OVER},
+    {HEALTH, {{"220-a\r\n221 b\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"250 x\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"421 x\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"554-x\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"* OK IMAP\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"+OK\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"220 a\rb\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+    {HEALTH, {{"\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
+
+    /* What it announces. */
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"250-me\r\n250-SIZE 1000\r\n250 DSN\r\n", QUIT}, {"221 x\r\n", ""}},
+     PROBE_OVER,
+     .learned = "SIZE 1000\nDSN\n"},
+    {LEARN, {{"220 x\r\n", EHLO}, {"250 me\r\n", QUIT}}, PROBE_HEALTHY, .learned = ""},
+    {LEARN, {{"220 x\r\n", EHLO}, {"250\r\n", QUIT}}, PROBE_HEALTHY, .learned = ""},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"250-me\n250-\n250-  A  B \n250-A\tC\n250-\xc3\xa4\n250 D\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "A  B\nD\n"},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"250-me\r\n250-AUTH=LOGIN PLAIN\r\n250 AUTH PLAIN\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "AUTH LOGIN PLAIN\n"},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"502-5.5.1 SIZE\r\n502 DSN\r\n", HELO}, {"250 me\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = ""},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"451 later\r\n", HELO}, {"250 me\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = NULL},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"550 bad name\r\n", HELO}, {"550 bad\1name\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = NULL,
+     .answer = "550 bad?name"},
+    {LEARN, {{"220 x\r\n", EHLO}, {"421-busy\r\n", ""}}, PROBE_SICK, "it answers EHLO with 421"},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"550 x\r\n", HELO}, {"421 busy\r\n", ""}},
+     PROBE_SICK,
+     "it answers EHLO with 421"},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"250-a\r\n251 b\r\n", ""}},
+     PROBE_SICK,
+     "what it says is no reply"},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"250-a\r\nSIZE\r\n", ""}},
+     PROBE_SICK,
+     "what it says is no reply"},
+
+    /* Would it relay? One clear word is enough. */
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250-x\r\n250 DSN\r\n", NOBODY},
+      {"250 2.1.0 Ok\r\n", NAME},
+      {"250 2.1.5 Ok\r\n", RSET},
+      {"250 2.0.0 Ok\r\n", QUIT},
+      {"221 x\r\n", ""}},
+     PROBE_OVER,
+     .learned = "DSN\n",
+     .relay = PROBE_RELAY_ACCEPTED,
+     .answer = "250 2.1.5 Ok"},
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 Ok\r\n", NAME},
+      {"554 5.7.1 <starttlsd-check@example.com>: Relay access denied\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_REFUSED,
+     .answer = "554 5.7.1 <starttlsd-check@example.com>: Relay access denied"},
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"500 x\r\n", HELO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"550-no such thing\r\n550 we are not relaying.\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_REFUSED,
+     .answer = "550-no such thing"},
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"550-Relaying? no\r\n550 at all\r\n", RSET},
+      {"250 Ok\r\n", NOBODY},
+      {"250 x\r\n", LITERAL},
+      {"550-we do not relay:\r\n550 at all\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_REFUSED,
+     .answer = "550-we do not relay:"},
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"530 log in first\r\n", RSET},
+      {"421 bye\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_REFUSED,
+     .answer = "530 log in first"},
+
+    /* A recipient that is looked up and not found says nothing, so it is asked another way. */
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"556 5.1.10 <starttlsd-check@example.com>: domain relay.example has null MX\r\n", RSET},
+      {"250 Ok\r\n", NOBODY},
+      {"250 Ok\r\n", LITERAL},
+      {"250 Ok\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_ACCEPTED,
+     .answer = "250 Ok"},
+    /* Nor does one who wants no mail of nobody. */
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"550 a sender, please\r\n", NOBODY},
+      {"550 a sender, please\r\n", US},
+      {"250 x\r\n", NAME},
+      {"251 x\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_ACCEPTED,
+     .answer = "251 x"},
+    /* Every attempt refused for good is an answer too; it must be every one. */
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"550 Invalid recipient\r\n", RSET},
+      {"250 Ok\r\n", NOBODY},
+      {"250 x\r\n", LITERAL},
+      {"550 Invalid recipient\r\n", RSET},
+      {"250 Ok\r\n", US},
+      {"250 x\r\n", NAME},
+      {"550 Invalid recipient\r\n", RSET},
+      {"250 Ok\r\n", US},
+      {"250 x\r\n", LITERAL},
+      {"553 Invalid recipient\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_REFUSED,
+     .answer = "553 Invalid recipient"},
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"550 Unrouteable address\r\n", RSET},
+      {"250 Ok\r\n", NOBODY},
+      {"250 x\r\n", LITERAL},
+      {"501 domain literals not allowed\r\n", RSET},
+      {"250 Ok\r\n", US},
+      {"250 x\r\n", NAME},
+      {"550 Unrouteable address\r\n", RSET},
+      {"250 Ok\r\n", US},
+      {"250 x\r\n", LITERAL},
+      {"501 domain literals not allowed\r\n", RSET},
+      {"250 Ok\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_UNKNOWN,
+     .answer = "501 domain literals not allowed"},
+    {RELAY,
+     {{"220 x\r\n", EHLO},
+      {"250 x\r\n", NOBODY},
+      {"250 x\r\n", NAME},
+      {"421 4.7.0 enough\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "",
+     .relay = PROBE_RELAY_UNKNOWN,
+     .answer = "421 4.7.0 enough"},
+    {RELAY,
+     {{"220 x\r\n", EHLO}, {"550 x\r\n", HELO}, {"550 y\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = NULL,
+     .relay = PROBE_RELAY_UNKNOWN,
+     .answer = "550 y"},
+};
+
+static void begin(struct probe *p, enum wish wish)
+{
+    const struct probe_wish w = {
+        .hostname = "mail.example", .learns = wish == LEARN, .tries_relay = wish == RELAY};
+
+    memset(p, 0xa5, sizeof *p);
+    smtp_probe_init(p, &w);
+}
+
+/* Give it `text` in pieces, each window of its exact size. `said`: all that it says on the way. */
+static struct probe_step hear(struct probe *p, const char *text, size_t piece, char said[512])
+{
+    struct probe_step step = {.state = PROBE_GOING};
+    size_t taken = 0, given = 0, len = strlen(text);
+
+    *said = '\0';
+    while (given < len && step.state != PROBE_SICK) {
+        size_t before = strlen(said);
+        char *exact;
+
+        given = piece < len - given ? given + piece : len;
+        exact = malloc(given - taken);
+        assert_non_null(exact);
+        memcpy(exact, text + taken, given - taken);
+        step = smtp_probe_step(p, (struct span){exact, given - taken});
+        free(exact);
+        assert_true(step.take <= given - taken);
+        taken += step.take;
+        assert_true(before + step.text.len < 512);
+        memcpy(said + before, step.text.data == NULL ? "" : step.text.data, step.text.len);
+        said[before + step.text.len] = '\0';
+    }
+    return step;
+}
+
+static void play(const struct row *r, size_t piece)
+{
+    struct probe p;
+    struct probe_step step = {.state = PROBE_GOING};
+    char said[512];
+
+    begin(&p, r->wish);
+    for (size_t i = 0; i < TURNS && r->turn[i].hears != NULL; i++) {
+        step = hear(&p, r->turn[i].hears, piece, said);
+        assert_string_equal(said, r->turn[i].says);
+    }
+    assert_int_equal(step.state, r->state);
+    if (r->state == PROBE_SICK)
+        assert_string_equal(step.why, r->why);
+    if (r->state != PROBE_SICK)
+        assert_int_equal(p.learned.is_known, r->learned != NULL);
+    if (r->learned != NULL) {
+        assert_int_equal(p.learned.len, strlen(r->learned));
+        assert_memory_equal(p.learned.text, r->learned, p.learned.len);
+    }
+    assert_int_equal(p.relay, r->relay);
+    if (r->answer != NULL)
+        assert_string_equal(p.answer, r->answer);
+}
+
+static void every_dialogue_comes_to_its_end(void **state)
+{
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        for (size_t piece = 1; piece <= 80; piece++)
+            play(&row[i], piece);
+}
+
+static void who_talks_before_it_is_asked_is_sick(void **state)
+{
+    static const char *const early[] = {"220 x\r\n250 y\r\n", "220 x\r\n\r\n", "220 x\r\n2"};
+    char said[512];
+    struct probe p;
+
+    for (size_t i = 0; i < 3; i++) {
+        begin(&p, HEALTH);
+        assert_int_equal(hear(&p, early[i], 100, said).state, PROBE_SICK);
+    }
+    begin(&p, LEARN);
+    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
+    assert_int_equal(hear(&p, "250 x\r\n250 y\r\n", 100, said).state, PROBE_SICK);
+}
+
+/* Nothing after the QUIT is of interest. */
+static void chatter_behind_the_goodbye_does_no_harm(void **state)
+{
+    char said[512];
+    struct probe p;
+
+    begin(&p, HEALTH);
+    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_HEALTHY);
+    assert_int_equal(hear(&p, "221 x\r\n221 y\r\n", 100, said).state, PROBE_OVER);
+}
+
+static void a_reply_without_an_end_is_ended(void **state)
+{
+    char line[1024], said[512];
+    struct probe p;
+    struct probe_step step = {.state = PROBE_GOING};
+    size_t total = 0;
+
+    memset(line, 'X', sizeof line);
+    memcpy(line + sizeof line - 3, "\r\n", 3);
+    begin(&p, LEARN);
+    memcpy(line, "220-", 4);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(hear(&p, line, 4096, said).state, PROBE_GOING);
+    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
+    memcpy(line, "250-", 4);
+    for (int i = 0; i < 10; i++) /* each reply has its own measure */
+        assert_int_equal(hear(&p, line, 4096, said).state, PROBE_GOING);
+    while (step.state == PROBE_GOING) {
+        step = hear(&p, line, 4096, said);
+        total += strlen(line);
+        assert_true(total < 64 * 1024);
+    }
+    assert_int_equal(step.state, PROBE_SICK);
+    assert_string_equal(step.why, "its reply has no end");
+}
+
+static void a_line_without_an_end_is_ended(void **state)
+{
+    static char line[6000];
+    char said[512];
+    struct probe p;
+    struct probe_step step;
+
+    memset(line, 'X', sizeof line - 1);
+    memcpy(line, "250-", 4);
+    begin(&p, LEARN);
+    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
+    step = hear(&p, line, 100, said);
+    assert_int_equal(step.state, PROBE_SICK);
+    assert_string_equal(step.why, "what it says is no reply");
+}
+
+static void the_longest_names_fit(void **state)
+{
+    char host[400], said[512];
+    struct probe p;
+
+    memset(host, 'h', sizeof host - 1);
+    host[sizeof host - 1] = '\0';
+    smtp_probe_init(&p, &(struct probe_wish){.hostname = host, .tries_relay = true});
+    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
+    assert_int_equal(strlen(said), 5 + 255 + 2);
+    hear(&p, "250 x\r\n", 100, said);
+    hear(&p, "550 x\r\n", 100, said);
+    hear(&p, "550 x\r\n", 100, said);
+    assert_int_equal(strlen(said), strlen("MAIL FROM:<postmaster@>\r\n") + 255);
+}
+
+static void texts_for_people_are_cut_and_printable(void **state)
+{
+    char line[300], said[512];
+    struct probe p;
+
+    memset(line, '\x1b', sizeof line);
+    memcpy(line, "220 ", 4);
+    memcpy(line + sizeof line - 3, "\r\n", 3);
+    begin(&p, HEALTH);
+    assert_int_equal(hear(&p, line, 300, said).state, PROBE_HEALTHY);
+    assert_int_equal(strlen(p.greeting), PROBE_TEXT - 1);
+    assert_memory_equal(p.greeting, "220 ????", 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_dialogue_comes_to_its_end),
+        cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(chatter_behind_the_goodbye_does_no_harm),
+        cmocka_unit_test(a_reply_without_an_end_is_ended),
+        cmocka_unit_test(a_line_without_an_end_is_ended),
+        cmocka_unit_test(the_longest_names_fit),
+        cmocka_unit_test(texts_for_people_are_cut_and_printable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
