@@ -2,6 +2,7 @@
 /* AUTH (RFC 4954). The exchange passes as it is, a line each way in turn, and nothing flows behind
  * AUTH until it is over; so none of its lines is ever a command to anybody. What cannot be a line of
  * an exchange is replaced by `*`, which cancels: the backend answers, and both agree again. */
+#include "protocols/reply.h"
 #include "protocols/sasl.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
@@ -16,6 +17,9 @@ static const struct smtp_refusal need_tls = {
     SPAN("538 5.7.11 Encryption required for requested authentication mechanism\r\n"),
     NOTE_TLS_NEEDED, STRIKE_ALWAYS};
 
+#define MECHANISM_MAX 20 /* RFC 4422, section 3.1 */
+
+static const struct span auth = SPAN("AUTH ");
 static const struct span cancel = SPAN("*\r\n");
 
 /* The first word of an argument, and the one behind it. */
@@ -40,13 +44,15 @@ static bool is_mechanism(struct span word)
         if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
             return false;
     }
-    return word.len > 0;
+    return word.len > 0 && word.len <= MECHANISM_MAX;
 }
 
-/* A backend with a fixed buffer takes the end of a long line for a command, if it is one. */
-static bool may_be_cut(struct span text)
+/* A backend with a fixed buffer takes the end of a longer line for a command, if it is one.
+ * before: octets of the line in front of the response */
+static bool may_be_cut(size_t before, struct span response)
 {
-    return text.len + LINE_END.len <= SMTP_COMMAND_PASS_MAX || !smtp_ends_with_verb(text);
+    return before + response.len + LINE_END.len <= SMTP_COMMAND_PASS_MAX ||
+           !smtp_ends_with_verb(response);
 }
 
 const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
@@ -58,18 +64,24 @@ const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
         return &need_tls;
     if (smtp_capabilities_is_hidden(s->policy, (struct span)SPAN("AUTH")))
         return &not_offered;
-    if (!is_mechanism(mechanism) || !sasl_is_response(response) || !may_be_cut(response))
+    if (!is_mechanism(mechanism) || !sasl_is_response(response) ||
+        !may_be_cut(auth.len + mechanism.len + 1, response))
         return &bad_argument;
     return sasl_may_pass(mechanism, false) ? NULL : &no_mechanism;
 }
 
-void smtp_auth_begin(struct smtp_server *s, struct span argument)
+/* With one blank between its words, whatever the client wrote: its length is what was judged. */
+struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, struct span argument)
 {
-    struct span response;
+    struct span response, mechanism = split(argument, &response);
+    const struct span part[] = {
+        auth, mechanism, span_first((struct span)SPAN(" "), response.len), response, LINE_END,
+    };
 
-    (void)split(argument, &response);
+    smtp_expect(s, PENDING_AUTH);
     s->has_credentials = response.len > 0;
     s->is_cancelled = false;
+    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->space, EVENT_SPACE, part, 5));
 }
 
 static struct verdict cancelled(struct smtp_server *s, size_t take)
@@ -88,7 +100,7 @@ struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
     case LINE_TOO_LONG: s->input = INPUT_LONG_RESPONSE; return smtp_auth_skip(s, window);
     case LINE_FOUND: break;
     }
-    if (line.is_dirty || !sasl_is_response(line.text) || !may_be_cut(line.text)) {
+    if (line.is_dirty || !sasl_is_response(line.text) || !may_be_cut(0, line.text)) {
         smtp_strike(s);
         return cancelled(s, line.take);
     }

@@ -153,7 +153,6 @@ static enum smtp_pending pending_of(const struct smtp_command *command)
     case VERB_MAIL: return PENDING_MAIL;
     case VERB_RCPT: return PENDING_RCPT;
     case VERB_DATA: return PENDING_DATA;
-    case VERB_AUTH: return PENDING_AUTH;
     case VERB_BURL: return smtp_is_last(command->argument) ? PENDING_LAST_CHUNK : PENDING_CHUNK;
     case VERB_QUIT: return PENDING_QUIT;
     case VERB_NOOP:
@@ -162,7 +161,8 @@ static enum smtp_pending pending_of(const struct smtp_command *command)
     case VERB_EXPN:
     case VERB_ALLOWED:
     case VERB_ETRN:
-    case VERB_BDAT: /* not by this way */
+    case VERB_AUTH: /* these two go other ways */
+    case VERB_BDAT:
     case VERB_STARTTLS:
     case VERB_SPOOF:
     case VERB_HTTP:
@@ -188,13 +188,13 @@ static struct verdict pass(struct smtp_server *s, const struct smtp_command *com
 {
     if (s->pending_count == SMTP_OUTSTANDING_MAX)
         return verdict_hold();
+    if (command->verb == VERB_AUTH)
+        return smtp_auth_pass(s, line, command->argument);
     smtp_expect(s, pending_of(command));
     if (command->verb == VERB_MAIL) {
         s->is_mail_refused = false;
         s->is_relay_struck = false;
     }
-    if (command->verb == VERB_AUTH)
-        smtp_auth_begin(s, command->argument);
     if (auth_at > 0) {
         s->input = INPUT_PARAMETERS;
         return verdict_forward(SIDE_BACKEND, auth_at);

@@ -212,8 +212,8 @@ bool smtp_is_last(struct span argument);
 const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
                                            const struct smtp_command *command);
 
-/* It has been passed on: what of an exchange is known by it. */
-void smtp_auth_begin(struct smtp_server *s, struct span argument);
+MUST_CHECK struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line,
+                                         struct span argument);
 
 /* A line of an exchange: passed on, or cancelled in the client's name. */
 MUST_CHECK struct verdict smtp_auth_response(struct smtp_server *s, struct span window);
