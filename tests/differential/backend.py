@@ -5,7 +5,7 @@ It learns what it is asked from reader.ServerReader. Each reply bears a number (
 which command's reply a client got.
 """
 
-from reader import ServerReader, verb_of
+from reader import ServerReader
 
 HIDDEN = [b'STARTTLS', b'XCLIENT ADDR PORT NAME', b'XFORWARD NAME ADDR', b'XEXCH50', b'X-ANONYMOUSTLS', b'X-EXPS GSSAPI',
           b'X-LINK2STATE', b'TURN', b'ATRN', b'REQUIRETLS', b'DSN', b'x-exps=LOGIN', b'starttls', b'\tXCLIENT']
@@ -113,7 +113,7 @@ class Backend:
             else:
                 self._auth(0.25)
             return
-        verb = verb_of(item.octets)
+        verb = item.verb
         if verb == b'BDAT':
             if self.temper == 'mad' and rng.random() < 0.3:
                 self._say(554, b'before the chunk')
@@ -159,6 +159,6 @@ class Backend:
         item = self.reader.answer(code)
         if item is not None:
             item.serial = serial
-            if code == 235 and (item.kind == 'sasl' or verb_of(item.octets) == b'AUTH'):
+            if code == 235 and (item.kind == 'sasl' or item.verb == b'AUTH'):
                 self.is_logged_in = True
         return octets

@@ -3,7 +3,7 @@
 
 import re
 
-from reader import BLANKS, ClientReader, Misread, chunk_size, replies_of, verb_of
+from reader import BLANKS, ClientReader, Misread, chunk_size, replies_of
 
 VERBS = {b'EHLO', b'HELO', b'MAIL', b'RCPT', b'DATA', b'BDAT', b'RSET', b'NOOP', b'QUIT', b'HELP', b'VRFY', b'EXPN', b'AUTH', b'BURL'}
 BEFORE_LOGIN = {b'EHLO', b'HELO', b'NOOP', b'RSET', b'QUIT', b'HELP', b'AUTH'}
@@ -33,8 +33,9 @@ def must(claim, text):
 
 
 def check_command(policy, item):
-    line, verb = item.octets, verb_of(item.octets)
-    must(verb in VERBS or verb == b'ETRN' and policy.relay == 'backend', f'not on the list: {line!r}')
+    line, verb = item.octets, item.verb
+    must(verb in VERBS or verb == b'ETRN' and policy.relay == 'backend' or verb == b'WIZ' and policy.allows,
+         f'not on the list: {line!r}')
     if policy.relay == 'login' and not item.is_logged_in:
         must(verb in BEFORE_LOGIN, f'before the login: {line!r}')
     if policy.relay == 'domains' and not item.is_logged_in and verb == b'RCPT':
@@ -46,7 +47,8 @@ def check_command(policy, item):
         size = chunk_size(line)[0]
         must(size < 1 << 31 and re.fullmatch(rb'BDAT [0-9]+(?: LAST)?', line, re.IGNORECASE),
              f'two readers may find two sizes: {line!r}')
-    check_pieces(line + b'\r\n')
+    if verb != b'AUTH':
+        check_pieces(line + b'\r\n')
 
 
 def check_pieces(line):
@@ -94,7 +96,7 @@ def check_link(dialogue, link):
         must(dialogue.machine.outcome == 'RESET', f'{state} was cut off, and the backend is told a good end')
     for item in link.items:
         if item.is_own:
-            must(verb_of(item.octets) in (b'EHLO', b'HELO', b'QUIT'), f'of its own accord: {item}')
+            must(item.verb in (b'EHLO', b'HELO', b'QUIT'), f'of its own accord: {item}')
         elif item.kind == 'command':
             check_command(dialogue.policy, item)
         elif item.kind == 'content':
@@ -109,14 +111,21 @@ def check_link(dialogue, link):
 
 def is_same(policy, sent, passed):
     """May this be what became of that?"""
+    if passed.kind == 'sasl' and sent.kind in ('sasl', 'bad sasl'):
+        is_good = sent.kind == 'sasl' and re.fullmatch(rb'\*|[A-Za-z0-9+/=]*', sent.octets)
+        must(is_good or passed.octets == b'*', f'no line of a SASL exchange: {passed}')
+        return passed.octets == sent.octets or passed.octets == b'*' and (not is_good or len(sent.octets) > 510)
     if sent.kind != passed.kind:
         return False
     if sent.kind == 'content':
         want = expected_content(policy, sent.octets, sent.is_whole)
-        return passed.octets == want
+        return passed.octets == want if passed.is_whole else want.startswith(passed.octets)
+    if sent.verb == b'BDAT':
+        return chunk_size(sent.octets) == chunk_size(passed.octets) and (
+            sent.chunk.octets == passed.chunk.octets if passed.chunk else True)
     if sent.octets == passed.octets:
         return True
-    if verb_of(sent.octets) != b'MAIL' or passed.is_logged_in:
+    if sent.verb != b'MAIL' or passed.is_logged_in:
         return False
     words = [w for w in re.split(rb'[ \t\v\f]+', sent.octets) if not w.upper().startswith(b'AUTH=')]
     return words == re.split(rb'[ \t\v\f]+', passed.octets)
@@ -150,11 +159,13 @@ def read_client(dialogue):
 
 def check_client(dialogue):
     items = read_client(dialogue)
-    passed = [item for link in dialogue.links for item in link.items if not item.is_own and item.kind != 'chunk']
+    passed = [item for link in dialogue.links for item in link.items + link.reader.open_content()
+              if not item.is_own and item.kind != 'chunk']
     by_serial = {item.serial: item for item in passed if item.serial is not None}
     at = 0
     for item in items:
-        if item.serial is not None and item.serial in by_serial:
+        if item.serial is not None and item.code != 421:
+            must(item.serial in by_serial, f'{item} got a reply that was none to the client')
             other = by_serial[item.serial]
             must(is_same(dialogue.policy, item, other), f'{item} got the reply to {other}')
             index = passed.index(other, at) if other in passed[at:] else None
@@ -170,10 +181,16 @@ def check_client(dialogue):
     check_replies(dialogue, items)
 
 
+def is_alone(policy, item):
+    """The module speaks for itself as long as it can: before TLS, and before a backend is wanted."""
+    return policy.tls == 'starttls' and not item.is_tls
+
+
 def check_own_reply(dialogue, item):
     """The module answered by itself."""
-    must(item.code // 100 != 2 or not (item.kind in ('content', 'sasl') or verb_of(item.octets) in (b'MAIL', b'RCPT', b'BDAT', b'AUTH')),
-         f'accepted by nobody: {item}')
+    own = {b'EHLO', b'HELO', b'NOOP', b'RSET', b'VRFY', b'HELP', b'QUIT', b'STARTTLS'}
+    is_fine = is_alone(dialogue.policy, item) and item.kind == 'command' and item.verb in own
+    must(is_fine or item.code // 100 in (4, 5), f'accepted by nobody: {item}')
 
 
 PLAIN = re.compile(rb'(?:EHLO client\.example|HELO client\.example|NOOP|RSET|VRFY user|MAIL FROM:<user@example\.org>|'
@@ -184,31 +201,33 @@ def check_replies(dialogue, items):
     """What may be said to which command."""
     policy, is_refused, is_logged_in = dialogue.policy, False, False
     for item in items:
-        verb = verb_of(item.octets)
+        verb = item.verb
         if item.code is None:
             return
-        must(item.code < 300 or item.code >= 400 or (item.kind, item.code) == ('sasl', 334) or
+        must(item.code < 300 or item.code >= 400 or item.code == 334 and item.kind.endswith('sasl') or
              item.kind == 'command' and (verb, item.code) in ((b'DATA', 354), (b'AUTH', 334)), f'what shall a client do now? {item}')
-        is_in_gate = item.is_tls or not policy.is_enforced
         if item.serial is not None:
             is_refused = is_refused and verb != b'MAIL'
             must(not is_refused or verb not in (b'RCPT', b'DATA', b'BDAT'), f'its MAIL was refused: {item}')
-            is_logged_in = is_logged_in or item.code == 235 and (item.kind == 'sasl' or verb == b'AUTH')
-        elif is_in_gate:
+            is_logged_in = is_logged_in or item.code == 235 and (item.kind.endswith('sasl') or verb == b'AUTH')
+        elif item.is_tls or not policy.is_enforced:
             is_refused = is_refused or verb == b'MAIL' or item.kind == 'bad' and re.match(rb'MAIL(?![^ \t\v\f\r\0])', item.octets, re.I)
-            may = not is_refused and (policy.relay != 'login' or is_logged_in or verb in BEFORE_LOGIN)
+            may = not is_refused and (not is_alone(policy, item) or verb in (b'MAIL', b'RCPT', b'DATA')) and (policy.relay != 'login' or is_logged_in or verb in BEFORE_LOGIN)
             must(not may or item.code == 421 or item.kind != 'command' or not PLAIN.fullmatch(item.octets), f'refused for nothing: {item}')
         if verb == b'EHLO' and item.code == 250 and item.kind == 'command':
             check_announced(policy, item)
 
 
 def check_announced(policy, item):
-    for line in item.reply.split(b'\n')[1:]:
+    lines = item.reply.split(b'\n')[1:]
+    must(is_alone(policy, item) == any(line[4:] == b'STARTTLS' for line in lines), f'STARTTLS or not: {lines!r}')
+    for line in lines:
         words = re.split(rb'[ \t\v\f=]+', line[4:].strip(BLANKS).upper())
-        must(words[0] not in NOT_ANNOUNCED or not item.is_tls and line[4:] == b'STARTTLS', f'announced: {line!r}')
+        must(words[0] not in NOT_ANNOUNCED or line[4:] == b'STARTTLS', f'announced: {line!r}')
         if words[0] == b'AUTH':
             bad = [w for w in words if w in NOT_ANNOUNCED_MECHANISMS or w.endswith(b'-PLUS')]
             must(not bad, f'offered: {line!r}')
+            must(policy.may_auth_in_clear or not is_alone(policy, item), f'in the clear: {line!r}')
 
 
 def check(dialogue):
@@ -223,11 +242,14 @@ def check(dialogue):
 
 def check_notes(dialogue):
     """What log and metrics are told."""
-    noted = dialogue.notes.count('MESSAGE')
-    accepted = sum(item.kind == 'content' and item.code is not None and item.code // 100 == 2
-                   for link in dialogue.links for item in link.items)
+    items = [item for link in dialogue.links for item in link.items if item.code is not None and not item.is_own]
+    messages = [item for item in items if item.code // 100 == 2 and (
+        item.kind == 'content' or item.verb in (b'BDAT', b'BURL') and item.octets.upper().endswith(b' LAST'))]
+    logins = [item for item in items if item.code == 235 and (item.kind == 'sasl' or item.verb == b'AUTH')]
     spared = 'BACKEND_REPLY' in dialogue.notes  # the last reply was none to the module
-    must(noted <= accepted <= noted + spared, f'{accepted} messages were accepted, {noted} noted')
+    for note, found in ('MESSAGE', messages), ('AUTH_OK', logins):
+        noted = dialogue.notes.count(note)
+        must(noted <= len(found) <= noted + spared, f'{note} was noted {noted} times, but found are {found!r}')
 
 
 __all__ = ['Failure', 'Misread', 'check']

@@ -40,6 +40,12 @@ class Client:
         self.honesty = rng.choice([1, 1, 1, 0.7, 0.3])  # says what the grammar lets it
         self.steps = []
 
+    def aligned(self, head, filler):
+        """A line of which a reader with a small buffer finds a verb at its begin."""
+        size = self.rng.choice([511, 512, 513, 1000, 1001, 1023, 1024])
+        verb = self.rng.choice([b'RSET', b'QUIT', b'DATA', b'XCLIENT', b'NOOP', b'STARTTLS'])
+        return head + (filler * size)[:size - len(head)] + verb
+
     def say(self, line, only=None, waits=None):
         rng = self.rng
         end = b'\r\n' if self.honesty == 1 or rng.random() < 0.85 else b'\n'
@@ -124,14 +130,17 @@ class Client:
     def login(self):
         rng = self.rng
         mechanism = b'PLAIN' if not self.lies() else rng.choice(MECHANISMS)
+        if self.lies() and rng.random() < 0.1:
+            self.say(self.aligned(b'AUTH ', b'X') if rng.random() < 0.5 else self.aligned(b'AUTH PLAIN ', b'A'))
+            return
         initial = rng.choice([b'', b' AHVzZXIAcGFzcw==', b' =']) if not self.lies() else rng.choice(
             [b' *', b' QUIT', b' a b', b' ' + b'A' * 600, b' ' + b'A' * 11900, b' ' + b'A' * 13000, b'  =', b'\t=', b' ====', b' a=b'])
         self.say(self.case(b'AUTH') + (b' ' + mechanism if mechanism or not self.lies() else b'') + initial, waits=rng.random() < 0.9 or None)
         for _ in range(rng.choice([0, 1, 1, 2, 3])):
             response = rng.choice([b'dXNlcg==', b'', b'AHVzZXIAcGFzcw==', b'='])
             if self.lies():
-                response = rng.choice([b'*', b'* ', b'RSET', b'QUIT', b'MAIL FROM:<eve@x>', b'STARTTLS', b'A' * 12286, b'A' * 12300, b'A' * 998 +
-                                       b'RSET', b'A\0B', b'A\rRSET', b'XCLIENT ADDR=1', b'%\x80', b'AUTH PLAIN', base64.b64encode(rng.randbytes(900))])
+                response = rng.choice([b'*', b'* ', b'RSET', b'QUIT', b'MAIL FROM:<eve@x>', b'STARTTLS', b'A' * 12286, b'A' * 12300, self.aligned(b'', b'A'),
+                                       b'A\0B', b'A\rRSET', b'XCLIENT ADDR=1', b'%\x80', b'AUTH PLAIN', base64.b64encode(rng.randbytes(900))])
             self.say(response, only=334, waits=rng.random() < 0.9 or None)
 
     def misc(self):
@@ -146,6 +155,9 @@ class Client:
         head = rng.choice([b'NOOP ', b'MAIL FROM:<a@b> ', b'BDAT 5 ', b'RCPT TO:<', b'XCLIENT ', b'', b'AUTH PLAIN ', b'DATA '])
         size = rng.choice([511, 512, 1000, 1024, 4094, 4095, 4096, 5000, 9000, 20000]) + rng.randrange(-3, 3)
         tail = rng.choice([b'', b'XCLIENT ADDR=1', b' RSET', b'DATA'])
+        if rng.random() < 0.3:
+            self.say(self.aligned(rng.choice([b'MAIL FROM:<a@b>', b'RCPT TO:<user@example.org>', b'NOOP ']), rng.choice([b' A=', b' ', b'x'])))
+            return
         self.say(head + rng.choice([b'x', b' ', b'xy ', b'a=b ']) * (size // rng.choice([1, 1, 3])) + tail)
 
     def begin_tls(self):

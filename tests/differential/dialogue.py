@@ -13,12 +13,17 @@ class Policy:
     """One of all that an administrator may have written."""
 
     def __init__(self, rng):
-        self.tls, self.is_enforced, self.may_auth_in_clear = 'starttls', True, False
-        self.relay = rng.choice(['backend', 'domains'])
-        self.bare_newline = 'normalize'
+        self.tls = rng.choice(['starttls', 'starttls', 'starttls', 'implicit', 'none'])
+        self.is_enforced = self.tls == 'starttls' and rng.random() < 0.5
+        self.may_auth_in_clear = self.tls == 'starttls' and rng.random() < 0.3
+        self.relay = rng.choice(['backend', 'domains', 'login'])
+        self.bare_newline = rng.choice(['normalize', 'normalize', 'reject', 'pass'])
         self.max_errors = rng.choice([0, 0, 10, 3])
-        self.max_auth_failures = 0
-        self.learned = 0
+        self.max_auth_failures = rng.choice([0, 3, 3, 1])
+        self.is_learned = rng.random() < 0.5
+        self.has_greeting = rng.random() < 0.2
+        self.has_capabilities = rng.random() < 0.1
+        self.allows = rng.random() < 0.1
 
     def __str__(self):
         return ' '.join(f'{k}={v}' for k, v in vars(self).items())

@@ -15,7 +15,9 @@ static_assert(EVENT_ERROR == 10 && VERDICT_RESET == 8 && END_ERROR == 15 && NOTE
 enum thing {
     THING_COMMAND = 'c',
     THING_CONTENT = 'd',
-    THING_OWN = 'o', /* said by the module for itself */
+    THING_CHUNK = 'k',
+    THING_RESPONSE = 's', /* a line of a SASL exchange */
+    THING_OWN = 'o',      /* said by the module for itself */
 };
 
 enum record {
@@ -34,11 +36,15 @@ struct request {
 /* What an I is followed by. */
 struct wish {
     unsigned char tls, is_enforced, may_auth_in_clear, relay, bare_newline;
-    unsigned char max_errors, max_auth_failures, learned;
+    unsigned char max_errors, max_auth_failures;
+    unsigned char is_learned, has_greeting, has_capabilities, allows;
 };
 
 static const char *const domains[] = {"example.org", "example.net"};
 static const char *const hide[] = {"DSN"};
+static const char *const capabilities[] = {"8BITMIME", "AUTH=PLAIN", "CHUNKING", "STARTTLS"};
+static const char *const allowed[] = {"WIZ"};
+static struct learned learned;
 static struct policy policy;
 static struct octets report;
 
@@ -58,61 +64,68 @@ static enum thing thing_of(enum smtp_input input)
 {
     switch (input) {
     case INPUT_CONTENT: return THING_CONTENT;
+    case INPUT_CHUNK: return THING_CHUNK;
+    case INPUT_RESPONSE:
+    case INPUT_LONG_RESPONSE: return THING_RESPONSE;
     case INPUT_COMMAND:
     case INPUT_LINE_END:
     case INPUT_PARAMETERS:
     case INPUT_LONG_LINE:
-    case INPUT_REFUSED_CHUNK:
-    case INPUT_CHUNK:
-    case INPUT_RESPONSE:
-    case INPUT_LONG_RESPONSE: break;
+    case INPUT_REFUSED_CHUNK: break;
     }
     return THING_COMMAND;
 }
 
-/* More of the same thing is to come. */
-static bool is_within(enum smtp_input input)
+/* Is the thing over, with which the module is now in this state? */
+static bool is_end(enum thing thing, enum smtp_input now)
 {
-    switch (input) {
-    case INPUT_CONTENT:
+    switch (now) {
     case INPUT_LINE_END:
-    case INPUT_PARAMETERS: return true;
+    case INPUT_PARAMETERS: return false;
+    case INPUT_CONTENT: return thing != THING_CONTENT;
+    case INPUT_CHUNK: return thing != THING_CHUNK;
     case INPUT_COMMAND:
-    case INPUT_LONG_LINE:
-    case INPUT_REFUSED_CHUNK:
-    case INPUT_CHUNK:
     case INPUT_RESPONSE:
-    case INPUT_LONG_RESPONSE: break;
+    case INPUT_LONG_RESPONSE:
+    case INPUT_LONG_LINE:
+    case INPUT_REFUSED_CHUNK: break;
     }
-    return false;
+    return true;
 }
 
+/* Of a thing that is not over. */
+static enum thing current;
+static bool is_open;
+
 static void tell(const struct event *event, struct span window, const struct verdict *v,
-                 enum smtp_input before, enum smtp_input after)
+                 const struct smtp_server *before, const struct smtp_server *after)
 {
     struct span said = v->kind == VERDICT_FORWARD ? span_first(window, v->take) : v->text;
-    bool is_own =
-        v->kind == VERDICT_CLOSE || event->kind != EVENT_BYTES || event->side == SIDE_BACKEND;
+    bool is_own = v->kind == VERDICT_CLOSE || event->kind != EVENT_BYTES ||
+                  event->side == SIDE_BACKEND || before->is_backend_left != after->is_backend_left;
 
     if (v->note != NOTE_NONE)
         add(RECORD_NOTE, v->note, 0, NULL, 0);
     if (v->kind == VERDICT_MORE || v->kind == VERDICT_HOLD || said.len == 0)
         return;
-    if (v->to == SIDE_CLIENT)
+    if (v->to == SIDE_CLIENT) {
         add(RECORD_CLIENT, 0, 0, said.data, said.len);
-    else if (is_own)
+    } else if (is_own) {
         add(RECORD_THING, THING_OWN, 1, said.data, said.len);
-    else
-        add(RECORD_THING, thing_of(before), !is_within(after), said.data, said.len);
+    } else {
+        if (!is_open)
+            current = thing_of(before->input);
+        is_open = !is_end(current, after->input);
+        add(RECORD_THING, current, !is_open, said.data, said.len);
+    }
 }
 
 static struct verdict step(void *machine, const struct event *event, struct span window)
 {
-    const struct smtp_server *s = machine;
-    enum smtp_input before = s->input;
+    const struct smtp_server before = *(const struct smtp_server *)machine;
     struct verdict v = smtp_protocol.step(machine, event, window);
 
-    tell(event, window, &v, before, s->input);
+    tell(event, window, &v, &before, machine);
     return v;
 }
 
@@ -123,7 +136,14 @@ static bool get(void *to, size_t len)
 
 static void begin(struct player *p, struct protocol *spy, const struct wish *w)
 {
+    static const char announced[] =
+        "PIPELINING\nAUTH PLAIN NTLM\nCHUNKING\nXCLIENT NAME\nDSN\nSIZE\n";
+    const struct facts facts = {.learned = w->is_learned ? &learned : NULL};
+
     player_clear(p);
+    is_open = false;
+    learned = (struct learned){.is_known = true, .len = sizeof(announced) - 1};
+    memcpy(learned.text, announced, learned.len);
     policy = (struct policy){
         .tls = (enum front_tls)w->tls,
         .is_enforced = w->is_enforced != 0,
@@ -134,11 +154,14 @@ static void begin(struct player *p, struct protocol *spy, const struct wish *w)
         .bare_newline = (enum bare_newline)w->bare_newline,
         .max_errors = w->max_errors,
         .max_auth_failures = w->max_auth_failures,
+        .greeting = w->has_greeting ? "words" : NULL,
         .hide_capabilities = {hide, 1},
+        .capabilities = {capabilities, w->has_capabilities ? 4 : 0},
+        .allow_commands = {allowed, w->allows ? 1 : 0},
     };
     *spy = smtp_protocol;
     spy->step = step;
-    player_init(p, spy, &policy, false);
+    player_begin(p, spy, &policy, &facts);
 }
 
 static void answer(const struct player *p)

@@ -23,7 +23,11 @@ class Item:
         self.kind, self.octets, self.is_whole = kind, octets, is_whole
         self.code = self.serial = self.reply = None  # what it was answered
         self.chunk = None  # BDAT's
-        self.is_own = self.is_last = self.is_logged_in = False
+        self.is_own = self.is_logged_in = False
+
+    @property
+    def verb(self):
+        return verb_of(self.octets) if self.kind == 'command' else b''
 
     def __repr__(self):
         return f'{self.kind} {self.octets[:200]!r}{"" if self.is_whole else " (unfinished)"} -> {self.code}'
@@ -48,8 +52,7 @@ class ServerReader:
         self.state = 'command'  # 'command', 'content', 'sasl', 'chunk'; 'stop': DATA or AUTH is unanswered
         self.buffer = b''
         self.unanswered = []
-        self.chunk = None
-        self.has_content_reply = False
+        self.open = None  # the BDAT whose chunk is under way, the content that is
 
     def feed(self, octets):
         self.buffer += octets
@@ -83,20 +86,21 @@ class ServerReader:
             match = re.search(rb'(?:\A|\r\n)\.\r\n', self.buffer)
             if match is None:
                 return None
-            octets, self.buffer = self.buffer[:match.end()], self.buffer[match.end():]
+            item, self.open = self.open, None
+            item.octets, self.buffer = self.buffer[:match.end()], self.buffer[match.end():]
+            item.is_whole = True
             self.state = 'command'
-            if self.has_content_reply:
-                raise Misread('content went on to its end behind a final reply')
-            return self._item('content', octets)
+            if item.code is not None:
+                raise Misread(f'{item} went on to its end behind a final reply')
+            return item
         if self.state == 'chunk':
-            size = self.chunk[0]
+            size, _ = chunk_size(self.open.octets)
             if len(self.buffer) < size:
                 return None
             octets, self.buffer = self.buffer[:size], self.buffer[size:]
             self.state = 'command'
-            item = Item('chunk', octets)  # its command has the answer
-            item.is_last = self.chunk[1]
-            return item
+            self.open.chunk = Item('chunk', octets)  # its command has the answer
+            return self.open.chunk
         if self.state == 'sasl':
             item = self._line('sasl')
             if item is not None:
@@ -105,34 +109,39 @@ class ServerReader:
         item = self._line('command')
         if item is None:
             return None
-        verb = verb_of(item.octets)
+        verb = item.verb
         if verb in (b'DATA', b'AUTH', b'STARTTLS'):
             self.state = 'stop'
         if verb == b'BDAT':
-            self.chunk = chunk_size(item.octets)
-            if self.chunk is None:
+            if chunk_size(item.octets) is None:
                 raise Misread(f'nobody knows how long the chunk of {item.octets!r} is')
-            self.state = 'chunk'
+            self.state, self.open = 'chunk', item
         return item
 
     def answer(self, code):
         """The next reply in order. -> the item that it answers, or None if there is none."""
         if not self.unanswered:
-            if self.state == 'content':
-                self.has_content_reply = True
             return None
         item = self.unanswered.pop(0)
         item.code = code
         if self.state != 'stop' or self.unanswered:
             return item
-        verb = verb_of(item.octets) if item.kind == 'command' else b'AUTH'
+        verb = item.verb or b'AUTH'
         self.state = 'command'
         if verb == b'DATA' and code == 354:
             self.state = 'content'
-            self.has_content_reply = False
+            self.open = self._item('content', b'')
+            self.open.is_whole = False
         elif verb == b'AUTH' and code == 334:
             self.state = 'sasl'
         return item
+
+    def open_content(self):
+        """A content that has not ended, with what there is of it."""
+        if self.state != 'content':
+            return []
+        self.open.octets = self.buffer
+        return [self.open]
 
     def rest(self):
         """(kind, octets) of what has begun and not ended."""
@@ -178,6 +187,8 @@ class ClientReader:
         end = self.sent.find(b'\n', self.at)
         if end < 0:
             return None
+        if self.sent[self.at:self.at + 5].upper() == b'AUTH ':
+            limit = SASL_MAX  # RFC 4954, section 4: with an initial response
         line, self.at = self.sent[self.at:end + 1], end + 1
         is_good = len(line) <= limit
         line = line[:-2] if line.endswith(b'\r\n') else line[:-1]

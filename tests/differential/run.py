@@ -42,7 +42,7 @@ def main():
             claims.check(dialogue)
         except (claims.Failure, claims.Misread, AssertionError, Died) as e:
             show(dialogue)
-            print(f'differential: SEED={number} COUNT=1: {type(e).__name__}: {e}')
+            print(f'differential: SEED={number} COUNT=1: {type(e).__name__}: {str(e)[:1000]}')
             return 1
         tally[machine.end] += 1
         tally['messages'] += dialogue.notes.count('MESSAGE')
