@@ -8,13 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocols/learned.h"
+#include "proxy/snapshot_learned.h"
 #include "proxy/tls_context.h"
 
 static void snapshot_clear(struct snapshot *s)
 {
-    for (size_t i = 0; s->service != NULL && i < s->config->service_count; i++)
+    for (size_t i = 0; s->service != NULL && i < s->config->service_count; i++) {
         if (s->service[i].tls != NULL)
             tls_context_free(s->service[i].tls);
+        free(s->service[i].learned);
+    }
     free(s->service);
     if (s->config != NULL)
         config_free(s->config);
@@ -40,6 +44,11 @@ static bool build_services(struct snapshot *s, const struct config_source *sourc
         s->service[i] =
             (struct snapshot_service){.config = c, .first_backend = backends, .index = i};
         backends += c->backend_count;
+        if (policy_learns(&c->policy)) {
+            s->service[i].learned = snapshot_learned_new(c->backend_count);
+            if (s->service[i].learned == NULL)
+                return false;
+        }
         if (c->policy.tls != FRONT_NONE)
             s->service[i].tls =
                 tls_context_new(config, c, source, tickets, config->ticket_lifetime_ms / 1000, d);

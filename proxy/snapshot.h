@@ -16,9 +16,10 @@ struct tls_tickets;
 
 struct snapshot_service {
     const struct service *config;
-    SSL_CTX *tls;         /* the first certificate's; it picks others by name itself */
-    size_t first_backend; /* index of its first backend on the boards */
-    size_t index;         /* of the service */
+    SSL_CTX *tls;                     /* the first certificate's; it picks others by name itself */
+    size_t first_backend;             /* index of its first backend on the boards */
+    size_t index;                     /* of the service */
+    struct snapshot_learned *learned; /* NULL: a service that needs none (snapshot_learned.h) */
 };
 
 struct snapshot {

@@ -4,7 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "proxy/snapshot.h"
+#include "protocols/learned.h"
+#include "proxy/snapshot_learned.h"
 #include "tests/unit/tls_peer.h"
 
 #define INI "/test/starttlsd.ini"
@@ -32,20 +33,31 @@ static struct bundle *bundle_of(const char *ini)
     return b;
 }
 
-/* The snapshot of that bundle, which is closed; NULL: *error. */
-static struct snapshot *build(struct bundle *b, uint32_t services, uint32_t backends, char **error)
+/* The snapshot of that bundle, which is closed; NULL: *error. scout: the writer of its board. */
+static struct snapshot *build_beside(struct board **scout, struct bundle *b, uint32_t services,
+                                     uint32_t backends, char **error)
 {
     int scout_writer, scout_reader, own_writer, own_reader;
     struct snapshot *s;
 
     assert_true(board_make(services, backends, &scout_writer, &scout_reader));
     assert_true(board_make(services, backends, &own_writer, &own_reader));
-    close(scout_writer);
+    *scout = board_open_writer(scout_writer, services, backends);
+    assert_non_null(*scout);
     close(own_reader);
     *error = NULL;
     s = snapshot_new(b, tickets, board_open_reader(scout_reader, services, backends),
                      board_open_writer(own_writer, services, backends), error);
     bundle_close(b);
+    return s;
+}
+
+static struct snapshot *build(struct bundle *b, uint32_t services, uint32_t backends, char **error)
+{
+    struct board *scout;
+    struct snapshot *s = build_beside(&scout, b, services, backends, error);
+
+    board_close(scout);
     return s;
 }
 
@@ -88,6 +100,56 @@ static void every_service_gets_its_context(void **state)
     assert_string_equal(o.cn, "b");
     SSL_SESSION_free(o.session);
     assert_false(peer_can(s->service[1].tls, &(struct peer_wish){.max = TLS1_2_VERSION}));
+    snapshot_put(s);
+}
+
+static void learn(struct board *scout, size_t backend, const char *keyword)
+{
+    struct learned l = {.is_known = keyword != NULL};
+
+    if (keyword != NULL)
+        learned_add(&l, span_of(keyword));
+    board_put_learned(scout, backend, &l);
+}
+
+static void knows(const struct learned *l, const char *text)
+{
+    assert_non_null(l);
+    assert_int_equal(l->len, strlen(text));
+    assert_memory_equal(l->text, text, l->len);
+}
+
+static void what_backends_have_in_common_follows_the_board(void **state)
+{
+    char *error;
+    struct board *scout;
+    struct snapshot *s = build_beside(
+        &scout,
+        bundle_of("[defaults]\ncertificate = /test/a.pem\n" SERVICE(
+            "mx", "2525", "backend = 127.0.0.1:25") SERVICE("open", "2587",
+                                                            "backend = 127.0.0.1:26 127.0.0.2:26\n"
+                                                            "policy = opportunistic")),
+        2, 3, &error);
+    const struct learned *first;
+
+    assert_non_null(s);
+    learn(scout, 0, "SIZE 1");
+    assert_null(snapshot_learned(s, &s->service[0])); /* it does not want to know */
+    assert_null(snapshot_learned(s, &s->service[1]));
+    learn(scout, 2, "SIZE 1");
+    first = snapshot_learned(s, &s->service[1]);
+    knows(first, "SIZE 1\n");
+    learn(scout, 1, "SIZE 2");
+    assert_ptr_equal(snapshot_learned(s, &s->service[1]), first);
+    knows(first, "SIZE\n");
+    learn(scout, 1, NULL); /* down */
+    knows(snapshot_learned(s, &s->service[1]), "SIZE 1\n");
+    learn(scout, 1, "");
+    knows(snapshot_learned(s, &s->service[1]), "");
+    learn(scout, 1, NULL);
+    learn(scout, 2, NULL);
+    assert_null(snapshot_learned(s, &s->service[1]));
+    board_close(scout);
     snapshot_put(s);
 }
 
@@ -195,6 +257,7 @@ int main(void)
         cmocka_unit_test(nothing_but_memory_is_needed), /* first: what OpenSSL puts off is still
                                                            undone */
         cmocka_unit_test(every_service_gets_its_context),
+        cmocka_unit_test(what_backends_have_in_common_follows_the_board),
         cmocka_unit_test(last_session_takes_it_away),
         cmocka_unit_test(one_bad_service_refuses_all),
         cmocka_unit_test(first_complaint_stands_for_all),

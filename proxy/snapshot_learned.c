@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/* What all backends of a service announce. The scout's board says when there is something new, so
+ * that a session that opens reads one number for each backend. */
+#include "proxy/snapshot_learned.h"
+
+#include <stdlib.h>
+
+#include "protocols/learned.h"
+
+/* Zeroed, it is up to date with a fresh board: version 0, nothing known. */
+struct snapshot_learned {
+    struct learned common;
+    uint32_t version[]; /* of the board, by backend of the service */
+};
+
+struct snapshot_learned *snapshot_learned_new(size_t backends)
+{
+    struct snapshot_learned *l;
+
+    return calloc(1, sizeof *l + backends * sizeof l->version[0]);
+}
+
+/* The versions are taken first: what is written in between is seen the next time. */
+static bool has_changed(struct snapshot_learned *l, const struct board *board, size_t first,
+                        size_t count)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t version = board_learned_version(board, first + i);
+
+        has = has || version != l->version[i];
+        l->version[i] = version;
+    }
+    return has;
+}
+
+const struct learned *snapshot_learned(const struct snapshot *s,
+                                       const struct snapshot_service *service)
+{
+    struct snapshot_learned *l = service->learned;
+    const size_t first = service->first_backend, count = service->config->backend_count;
+
+    if (l == NULL)
+        return NULL;
+    if (has_changed(l, s->scout, first, count)) {
+        l->common = (struct learned){.is_known = false};
+        for (size_t i = 0; i < count; i++) {
+            struct learned seen;
+
+            board_get_learned(s->scout, first + i, &seen);
+            learned_intersect(&l->common, &seen);
+        }
+    }
+    return l->common.is_known ? &l->common : NULL;
+}
