@@ -46,7 +46,9 @@ static unsigned char mask_octet(unsigned prefix, unsigned i)
 {
     if (prefix >= 8 * (i + 1))
         return 0xff;
-    return prefix <= 8 * i ? 0 : (unsigned char)(0xff00u >> (prefix - 8 * i));
+    if (prefix <= 8 * i)
+        return 0;
+    return (unsigned char)(0xff00u >> (prefix - 8 * i));
 }
 
 /* False: there were bits behind the prefix. */
@@ -55,7 +57,7 @@ static bool clear_host_bits(struct network *n)
     bool was_clear = true;
 
     for (unsigned i = 0; i < sizeof(n->address); i++) {
-        unsigned char kept = n->address[i] & mask_octet(n->prefix, i);
+        unsigned char kept = (unsigned char)(n->address[i] & mask_octet(n->prefix, i));
 
         was_clear = was_clear && kept == n->address[i];
         n->address[i] = kept;
