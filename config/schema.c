@@ -124,15 +124,13 @@ static const struct key keys[] = {
      .help = "The group that goes with `user`. A change needs a restart."},
     {GLOBAL(chroot), .name = "chroot", .type = TYPE_PATH,
      .preset_note = "a directory made, opened and removed at start",
-     .help =
-         "An empty directory that becomes the root of workers and scout, if starttlsd is started "
-         "as root. A change needs a restart."},
+     .help = "An empty directory that becomes the root of workers and scout, if starttlsd is "
+             "started as root. A change needs a restart."},
     {GLOBAL(hostname), .name = "hostname", .type = TYPE_HOSTNAME,
      .preset_note = "the machine's full name", .help = "The name that starttlsd greets with."},
     {GLOBAL(log_target), .name = "log", .type = TYPE_LOG, .preset = "stderr",
-     .help =
-         "Where the log goes: `stderr`, `syslog`, `syslog:FACILITY` (`mail` unless written), or a "
-         "file, which is opened again on SIGHUP."},
+     .help = "Where the log goes: `stderr`, `syslog`, `syslog:FACILITY` (`mail` unless written), "
+             "or a file, which is opened again on SIGHUP."},
     {GLOBAL(log_format), .name = "log_format", .type = TYPE_CHOICE, .preset = "logfmt",
      .choices = log_format_choices, .help = "The form of a log line."},
     {GLOBAL(log_level), .name = "log_level", .type = TYPE_CHOICE, .preset = "info",
@@ -169,35 +167,30 @@ static const struct key keys[] = {
              "both families."},
     {SERVICE(policy.tls), .name = "tls", .type = TYPE_CHOICE, .preset = "starttls",
      .choices = tls_choices,
-     .help =
-         "How clients come to TLS. `starttls`: the session begins in plaintext, and the client "
-         "asks "
-         "for TLS (ports 25 and 587). `implicit`: TLS from the first octet (port 465). `none`: no "
-         "TLS towards clients; logins pass, so listen on loopback addresses alone."},
+     .help = "How clients come to TLS. `starttls`: the session begins in plaintext, and the client "
+             "asks for TLS (ports 25 and 587). `implicit`: TLS from the first octet (port 465). "
+             "`none`: no TLS towards clients; logins pass, so listen on loopback addresses alone."},
     {SERVICE(policy.is_enforced), .name = "policy", .needs = NEEDS_STARTTLS, .type = TYPE_CHOICE,
      .preset = "enforced", .choices = policy_choices,
-     .help =
-         "With `tls = starttls` alone. `enforced`: nothing is done for a client before it has "
-         "started "
-         "TLS. `opportunistic`: clients that don't start TLS are served too, as mail servers on "
-         "port 25 expect."},
+     .help = "With `tls = starttls` alone. `enforced`: nothing is done for a client before it has "
+             "started TLS. `opportunistic`: clients that don't start TLS are served too, as a "
+             "server must that takes mail from everywhere (RFC 3207, section 4)."},
     {SERVICE(policy.may_auth_in_clear), .name = "plaintext_auth", .needs = NEEDS_STARTTLS,
      .type = TYPE_CHOICE, .preset = "refuse", .choices = plaintext_auth_choices,
-     .help = "With `policy = opportunistic` alone. `refuse`: clients can log in after they have "
-             "started "
-             "TLS. `allow`: before it too, with passwords that anybody on the way can read."},
+     .help =
+         "With `policy = opportunistic` alone. `refuse`: clients can log in after they have "
+         "started TLS. `allow`: before it too, with passwords that anybody on the way can read."},
     {SERVICE(certificate), COUNTED(certificate_count), .name = "certificate", .needs = NEEDS_TLS,
      .type = TYPE_CERTIFICATE, .is_required = true, .preset_note = "required unless `tls = none`",
-     .help =
-         "`CHAIN.pem [KEY.pem [PASSPHRASE]]`, one certificate a line: the chain, the key unless it "
-         "is "
-         "in the same file, and a file with the key's passphrase. Several certificates are chosen "
-         "by kind of key and by the name that the client asks for; the first is the default."},
+     .help = "`CHAIN.pem [KEY.pem [PASSPHRASE]]`, one certificate a line: the chain, the key "
+             "unless it is in the same file, and a file with the key's passphrase. Several "
+             "certificates are chosen by kind of key and by the name that the client asks for; the "
+             "first is the default."},
     {SERVICE(tls_profile), .name = "tls_profile", .needs = NEEDS_TLS, .type = TYPE_CHOICE,
      .preset = "intermediate", .choices = tls_profile_choices,
      .help = "Versions and ciphers, after Mozilla's names. `intermediate`: TLS 1.2 and later with "
-             "forward "
-             "secrecy; `modern`: TLS 1.3; `old`: TLS 1.0 and later, for printers and scanners."},
+             "forward secrecy; `modern`: TLS 1.3; `old`: TLS 1.0 and later, for printers and "
+             "scanners."},
     {SERVICE(min_tls), .name = "min_tls", .needs = NEEDS_TLS, .type = TYPE_CHOICE,
      .choices = tls_version_choices, .preset_note = "the profile's",
      .help = "The oldest version of TLS."},
@@ -208,7 +201,8 @@ static const struct key keys[] = {
      .preset_note = "`hostname` of `[starttlsd]`",
      .help = "The name that this service greets with."},
     {SERVICE(policy.greeting), .name = "greeting", .type = TYPE_TEXT,
-     .preset_note = "the host name and `ESMTP`", .help = "The text of the greeting, after `220 `."},
+     .preset_note = "the host name and `ESMTP`; with `tls = implicit` or `none` the backend's",
+     .help = "The text of the greeting, after `220 `."},
     {SERVICE(policy.hide_capabilities), .name = "hide_capabilities", .type = TYPE_WORDS,
      .preset_note = "none", .help = "Keywords taken out of what the backend announces."},
     {SERVICE(policy.capabilities), .name = "capabilities", .type = TYPE_CAPABILITIES,
@@ -220,37 +214,31 @@ static const struct key keys[] = {
      .preset_note = "none",
      .help =
          "Verbs that go to the backend beside those that starttlsd knows. Each must be one line "
-         "that is answered by one reply: what goes on after its line would be taken for "
-         "commands."},
+         "that is answered by one reply: what goes on after its line would be taken for commands."},
     {SERVICE(backend), COUNTED(backend_count), .name = "backend", .type = TYPE_BACKEND,
      .is_required = true,
      .help = "The mail server behind: `HOST:PORT`. Of several the first that works is used."},
     {SERVICE(backend_max_connections), .name = "backend_max_connections", .type = TYPE_COUNT,
      .preset = "off", .min = 1, .max = 1000000, .word = "off", .word_value = CONFIG_OFF,
-     .help =
-         "Connections to the service's backends at the same time, all workers together. Beyond "
-         "it as many sessions again wait for at most five seconds, first come first served; all "
-         "others are told to come back later."},
+     .help = "Connections to the service's backends at the same time, all workers together. Beyond "
+             "it as many sessions again wait for at most five seconds, first come first served; "
+             "all others are told to come back later."},
     {SERVICE(identity), .name = "identity", .type = TYPE_CHOICE, .preset = "none",
      .choices = identity_choices,
-     .help =
-         "How the backend learns who the client is. This version has `none`: it sees every client "
-         "come from starttlsd's address."},
+     .help = "How the backend learns who the client is. This version has `none`: it sees every "
+             "client come from starttlsd's address."},
     {SERVICE(policy.relay), .name = "relay", .type = TYPE_RELAY,
      .preset_note = "required: nothing is relayed that you did not allow",
-     .help =
-         "SMTP: whom mail is taken for. `login`: for anybody, from clients that have logged in, "
-         "and nothing from others, as for submission. A list of domains: for these alone, as "
-         "for an MX, and for anybody from clients that have logged in. `backend`: the backend "
-         "decides, which is safe only if it does not trust starttlsd's address."},
+     .help = "SMTP: whom mail is taken for. `login`: for anybody, from clients that have logged "
+             "in, and nothing from others: submission. A list of domains: for these from "
+             "everybody, as on an MX, and for anybody from clients that have logged in. `backend`: "
+             "the backend decides, which is safe only if it does not trust starttlsd's address."},
     {SERVICE(policy.bare_newline), .name = "bare_newline", .type = TYPE_CHOICE,
      .preset = "normalize", .choices = bare_newline_choices,
-     .help =
-         "SMTP: what happens to a lone CR or LF in a message. `normalize`: it becomes CRLF, and no "
-         "backend can take it for the message's end. `reject`: the session ends, and the message "
-         "is "
-         "not delivered. `pass`: nothing is altered, which is safe only if the backend takes CRLF "
-         "alone for a line's end."},
+     .help = "SMTP: what happens to a lone CR or LF in a message. `normalize`: it becomes CRLF, "
+             "and no backend can take it for the message's end. `reject`: the session ends, and "
+             "the message is not delivered. `pass`: nothing is altered, which is safe only if the "
+             "backend takes CRLF alone for a line's end."},
     {SERVICE(policy.max_errors), .name = "max_errors", .type = TYPE_COUNT, .preset = "10", .min = 1,
      .max = 1000000, .word = "off", .word_value = 0,
      .help = "Error replies of starttlsd's own until a session is ended."},
