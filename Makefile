@@ -70,9 +70,13 @@ demo: ## starttlsd in front of a small mail server on this machine, until ^C
 
 test: ## unit, differential and end-to-end tests
 	@sh tests/deps.sh test
+	@$(MAKE) --no-print-directory peers
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory differential
 	@$(MAKE) --no-print-directory e2e
+
+peers: ## fetch the servers and clients of the tests that cannot be installed, into build/peers
+	@sh tests/peers.sh
 
 deps: ## install what building, testing and `make lint` need (Debian packages)
 	@sh tests/deps.sh develop
@@ -123,7 +127,7 @@ differential: $(DIFFER) ## COUNT (20000) dialogues from SEED (1) on, read again 
 	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT)
 
 # PYTEST_ARGS='-k reload' runs some of them.
-e2e: $(B)/starttlsd ## end-to-end tests: real clients, a real Postfix behind (pytest; as root, or some are skipped)
+e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pytest; as root, or some are skipped)
 	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
 	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e $(PYTEST_ARGS)
 
@@ -178,5 +182,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test deps unit differential e2e asan fuzz fuzzers objects lint format docs install dist clean help
+.PHONY: all demo test peers deps unit differential e2e asan fuzz fuzzers objects lint format docs install dist clean help
 .SECONDARY:

@@ -5,7 +5,7 @@
 set -eu
 
 demo='gcc libc6-dev make libssl-dev libev-dev libinih-dev openssl python3 curl swaks libnet-ssleay-perl'
-test='libcmocka-dev python3-pytest postfix strace procps util-linux iproute2'
+test='libcmocka-dev python3-pytest postfix dovecot-core msmtp strace procps util-linux iproute2'
 develop='git clang clang-format libclang-rt-dev llvm cppcheck systemd'
 
 case ${1:-} in
@@ -15,12 +15,17 @@ develop) wanted="$demo $test $develop" ;;
 *) echo 'usage: deps.sh demo|test|develop' >&2; exit 2 ;;
 esac
 
+# One client comes from npm, whose own packages are hundreds: a person who has none is not made to install them.
+if [ "${CI:-}" = true ] && [ "$1" != demo ] && ! command -v npm >/dev/null; then
+    wanted="$wanted nodejs npm"
+fi
+
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     # Nothing is guessed for other distributions: what is missing shows itself in the build.
     cat >&2 <<TEXT
 starttlsd: this is no Debian, so nothing is installed for you. Needed are: a C11 compiler, GNU make, and
 the headers of OpenSSL 3.0 or later, libev 4 and inih; for the demo Python 3 and openssl; for the tests
-cmocka, pytest, Postfix, swaks, curl, strace. (Debian calls them: $wanted)
+cmocka, pytest, Postfix, Dovecot, swaks, curl, msmtp, strace. (Debian calls them: $wanted)
 TEXT
     exit 0
 fi

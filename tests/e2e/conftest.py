@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: ISC
 """What every test may ask for. Servers are real, ports are free ones on loopback, directories temporary."""
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
+import uuid
 
 import pytest
 
+import peers
 from backends import Backend
+from dovecot import Dovecot
+from exim import Exim
 from gateway import SANITIZED, Starttlsd, status
+from opensmtpd import OpenSMTPD
 from postfix import Postfix
 
 IS_ROOT = os.geteuid() == 0
@@ -28,13 +33,21 @@ def unavailable(reason):
     pytest.skip(reason)
 
 
+def require_peer(name):
+    if not peers.is_there(name):
+        unavailable(f"build/peers/{name} is not there (make peers)")
+
+
 @pytest.fixture
 def needs():
-    """needs("strace"): the test cannot do without these programs."""
+    """needs("strace"): the test cannot do without these programs; needs.peer("nodemailer"): without this one
+    of build/peers."""
     def check(*programs):
         for program in programs:
             if not shutil.which(program):
                 unavailable(f"{program} is not installed (make deps)")
+
+    check.peer = require_peer
     return check
 
 
@@ -66,9 +79,7 @@ def no_test_hangs():
 # ---- Places -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def directory():
-    """A temporary directory that other users can pass: children are not root."""
+def temporary_directory():
     path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-e2e-"))
     path.chmod(0o755)
     yield path
@@ -76,15 +87,25 @@ def directory():
 
 
 @pytest.fixture
+def directory():
+    """A temporary directory that other users can pass: children are not root."""
+    yield from temporary_directory()
+
+
+@pytest.fixture(scope="module")
+def shared_directory():
+    """The same, for all tests of a file."""
+    yield from temporary_directory()
+
+
+@pytest.fixture(scope="session")
 def free_port():
     """A function that names a free port at every call, none twice."""
     given = set()
 
     def find():
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = probe.getsockname()[1]
+            port = peers.free_port()
             if port not in given:
                 given.add(port)
                 return port
@@ -133,17 +154,65 @@ def certificates():
 # ---- Servers ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def postfix():
+def real(make, name):
+    """A server in a directory of its own; it has users of its own, so root must start it."""
     if not IS_ROOT:
-        unavailable("Postfix must be started by root: sudo make e2e")
-    path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-postfix-"))
-    server = Postfix(path)
+        unavailable(f"{name} must be started by root: sudo make e2e")
+    path = pathlib.Path(tempfile.mkdtemp(prefix=f"starttlsd-{name}-"))
+    server = make(path)
     try:
         yield server.start()
     finally:
         server.stop()
         shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def real_server():
+    """real_server(make, name): more of them, for the tests of a file."""
+    with contextlib.ExitStack() as stack:
+        yield lambda make, name: stack.enter_context(contextlib.contextmanager(real)(make, name))
+
+
+@pytest.fixture
+def mark():
+    """What makes a mail this test's."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture(scope="session")
+def postfix():
+    yield from real(Postfix, "Postfix")
+
+
+@pytest.fixture(scope="session")
+def submission(postfix):
+    """Postfix where users log in; `.login` is its address."""
+    if not shutil.which("dovecot"):
+        unavailable("dovecot is not installed (make deps)")
+    server = Dovecot(postfix.directory / "sasl")
+    try:
+        server.start()
+        yield postfix
+    finally:
+        server.stop()
+
+
+def unpacked(kind):
+    require_peer(kind.name)
+    if not has_capability(21):
+        unavailable(f"{kind.__name__} needs CAP_SYS_ADMIN: a mount namespace of its own")
+    yield from real(kind, kind.__name__)
+
+
+@pytest.fixture(scope="session")
+def exim():
+    yield from unpacked(Exim)
+
+
+@pytest.fixture(scope="session")
+def opensmtpd():
+    yield from unpacked(OpenSMTPD)
 
 
 @pytest.fixture
@@ -159,12 +228,7 @@ def backend():
         server.close()
 
 
-@pytest.fixture
-def gateway(directory, certificates, free_port):
-    """gateway(backend="HOST:PORT", key="value", ...): a running starttlsd with one service, `.port` its port.
-
-    Keys of the service by name; those of [starttlsd] in `process`; ini= replaces the whole file.
-    """
+def gateways(directory, certificates, free_port):
     made = []
 
     def make(backend=None, process=None, ini=None, start=True, command=(), environment=None, **service):
@@ -187,6 +251,21 @@ def gateway(directory, certificates, free_port):
             failures.append(failure)
     for failure in failures:
         raise failure
+
+
+@pytest.fixture
+def gateway(directory, certificates, free_port):
+    """gateway(backend="HOST:PORT", key="value", ...): a running starttlsd with one service, `.port` its port.
+
+    Keys of the service by name; those of [starttlsd] in `process`; ini= replaces the whole file.
+    """
+    yield from gateways(directory, certificates, free_port)
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(shared_directory, certificates, free_port):
+    """The same; what it starts serves all tests of a file."""
+    yield from gateways(shared_directory, certificates, free_port)
 
 
 def configuration(certificates, backend, port, process=None, name="mx", **service):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ISC
 """A real Postfix in a temporary directory: one smtpd on loopback, every mail for @example.test into a maildir."""
-import hashlib
 import os
 import pathlib
 import pwd
@@ -8,6 +7,9 @@ import shutil
 import socket
 import subprocess
 import time
+
+from maildir import Maildir
+from peers import free_port
 
 MAIN = """\
 compatibility_level = 3.6
@@ -47,10 +49,15 @@ in_flow_delay = 0
 virtual_destination_concurrency_limit = 20
 default_process_limit = 40
 biff = no
-"""
+# Nothing leaves this machine, however much is relayed.
+default_transport = discard
+relay_transport = discard
+{settings}"""
 
 MASTER = """\
 127.0.0.1:{port} inet n - n - - smtpd
+127.0.0.1:{login_port} inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes -o smtpd_sasl_type=dovecot -o smtpd_sasl_path={directory}/sasl/auth
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -72,34 +79,30 @@ local unix - n n - - local
 virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
+tlsmgr unix - - n 1000? 1 tlsmgr
 postlog unix-dgram n - n - 1 postlogd
-"""
-
-
-class Mail:
-    """A delivered file: what Postfix put in front, our header, the body with CRLF line ends again."""
-
-    def __init__(self, path):
-        self.path = path
-        self.octets = path.read_bytes().replace(b"\n", b"\r\n")
-        self.header, _, self.body = self.octets.partition(b"\r\n\r\n")
-        self.hash = hashlib.sha256(self.body).hexdigest()
+{services}"""
 
 
 class Postfix:
-    def __init__(self, directory):
+    def __init__(self, directory, settings="", services=""):
+        """settings, services: more of main.cf and master.cf.
+
+        .address  like most: mail for @example.test, and any mail from 127.0.0.1
+        .login    the same with AUTH, once a Dovecot(directory / "sasl") runs
+        """
         self.directory = pathlib.Path(directory)
         self.directory.chmod(0o755)
-        self.seen = {}
+        self.inbox = Maildir(self.directory / "mail/inbox")
         owner = pwd.getpwnam("postfix")
         daemons = next(d for d in ("/usr/lib/postfix/sbin", "/usr/libexec/postfix") if os.path.isdir(d))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        values = dict(directory=directory, daemons=daemons, uid=owner.pw_uid, gid=owner.pw_gid, port=self.port)
+        self.port, self.login_port = free_port(), free_port()
+        self.address, self.login = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.login_port}"
+        values = dict(directory=directory, daemons=daemons, uid=owner.pw_uid, gid=owner.pw_gid, port=self.port,
+                      login_port=self.login_port, settings=settings, services=services)
         (self.directory / "main.cf").write_text(MAIN.format(**values))
         (self.directory / "master.cf").write_text(MASTER.format(**values))
-        for name in ("queue", "data", "mail"):
+        for name in ("queue", "data", "mail", "sasl"):
             (self.directory / name).mkdir()
         for name in ("data", "mail"):
             shutil.chown(self.directory / name, "postfix", owner.pw_gid)
@@ -128,19 +131,10 @@ class Postfix:
 
     def mails(self, mark):
         """The delivered mails with this mark in their header."""
-        for path in (self.directory / "mail/inbox/new").glob("*"):
-            if path not in self.seen:
-                self.seen[path] = Mail(path)
-        return [mail for mail in self.seen.values() if mark.encode() in mail.header]
+        return self.inbox.mails(mark)
 
     def arrived(self, mark, count=1, patience=30):
-        """Exactly `count` mails with this mark, once the queue is empty: a second copy would show."""
-        end = time.monotonic() + patience
-        while len(found := self.mails(mark)) < count or self.queued():
-            assert time.monotonic() < end, f"{len(found)} of {count} mails arrived\n{self.log()[-3000:]}"
-            time.sleep(0.1)
-        assert len(found) == count, f"{len(found)} mails, not {count}"
-        return found
+        return self.inbox.arrived(mark, count, patience, self)
 
     def queued(self):
         return [path for name in ("incoming", "active", "deferred", "maildrop")

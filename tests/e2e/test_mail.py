@@ -3,26 +3,14 @@
 import smtplib
 import ssl
 import subprocess
-import uuid
 
 import pytest
 
 from clients import BODIES, Client, big_body, digest, lines_of, message, stuffed, tls_context
 from gateway import SANITIZED
+from peers import run
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def mark():
-    return uuid.uuid4().hex
-
-
-def run(words, data=b""):
-    done = subprocess.run([str(w) for w in words], input=data, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=60)
-    assert done.returncode == 0, done.stdout.decode(errors="replace")
-    return done.stdout.decode(errors="replace")
 
 
 def deliver_by_smtplib(server, certificates, content):

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: ISC
+"""A real Exim 4: every mail for @example.test into a maildir, relaying for 127.0.0.1, logins in the clear."""
+import os
+
+from peers import UNPRIVILEGED, Unpacked
+
+CONFIGURATION = """\
+daemon_smtp_ports = {port}
+local_interfaces = 127.0.0.1
+primary_hostname = exim.example.test
+spool_directory = /var/spool/exim4
+log_file_path = /var/log/exim_%slog
+pid_file_path = /var/run/exim.pid
+notifier_socket =
+keep_environment =
+host_lookup =
+rfc1413_query_timeout = 0s
+message_size_limit = 200M
+smtp_accept_max = 0
+smtp_accept_queue_per_connection = 0
+never_users =
+tls_advertise_hosts =
+chunking_advertise_hosts = *
+auth_advertise_hosts = *
+pipelining_advertise_hosts = *
+smtp_enforce_sync = true
+domainlist ours = example.test
+# As nearly every server behind a gateway does, without knowing it: its own machine may send anywhere.
+hostlist trusted = 127.0.0.1
+acl_smtp_rcpt = recipient
+acl_smtp_data = accept
+
+begin acl
+recipient:
+  accept domains = +ours
+  accept hosts = +trusted
+  deny message = relay not permitted
+
+begin routers
+ours:
+  driver = accept
+  domains = +ours
+  transport = inbox
+others:
+  driver = accept
+  transport = nowhere
+
+begin transports
+inbox:
+  driver = appendfile
+  directory = /var/mail/inbox
+  maildir_format
+  message_prefix =
+  message_suffix =
+  check_string =
+  escape_string =
+  user = {owner}
+  group = {owner}
+nowhere:
+  driver = appendfile
+  file = /dev/null
+  user = {owner}
+  group = {owner}
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and{{ {{eq{{$auth2}}{{alice}}}} {{eq{{$auth3}}{{secret}}}} }}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = ${{if and{{ {{eq{{$auth1}}{{alice}}}} {{eq{{$auth2}}{{secret}}}} }}}}
+  server_set_id = $auth1
+"""
+
+
+class Exim(Unpacked):
+    name = "exim"
+    users = {"Debian-exim": "/var/spool/exim4"}
+    command = ("/usr/sbin/exim4", "-bdf")
+
+    def configure(self):
+        (self.home / "etc/exim4").mkdir()
+        file = self.home / "etc/exim4/exim4.conf"
+        file.write_text(CONFIGURATION.format(port=self.port, owner=UNPRIVILEGED))
+        os.chown(file, 0, 0)
+        for name in ("var/spool/exim4", "var/log"):
+            (self.home / name).mkdir(exist_ok=True)
+            os.chown(self.home / name, self.id_of("Debian-exim"), self.id_of("Debian-exim"))
+
+    def queued(self):
+        return list((self.home / "var/spool/exim4/input").rglob("*-H"))

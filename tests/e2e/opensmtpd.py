@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: ISC
+"""A real OpenSMTPD: every mail for @example.test into a maildir."""
+import os
+
+from peers import Unpacked
+
+CONFIGURATION = """\
+smtp max-message-size 200M
+table boxes {{ "@" = nobody }}
+listen on 127.0.0.1 port {port} hostname opensmtpd.example.test
+action "deliver" maildir "/var/mail/inbox" virtual <boxes>
+match from any for domain "example.test" action "deliver"
+"""
+
+
+class OpenSMTPD(Unpacked):
+    name = "opensmtpd"
+    users = {"opensmtpd": "/var/lib/opensmtpd/empty", "opensmtpq": "/var/lib/opensmtpd/empty"}
+    command = ("/usr/sbin/smtpd", "-d")
+
+    def configure(self):
+        (self.home / "etc/smtpd.conf").write_text(CONFIGURATION.format(port=self.port))
+        (self.home / "var/lib/opensmtpd/empty").mkdir(parents=True)
+        spool = self.home / "var/spool/smtpd"
+        spool.mkdir()
+        spool.chmod(0o711)
+
+    def queued(self):
+        return [path for path in (self.home / "var/spool/smtpd/queue").rglob("*") if path.is_file()]
