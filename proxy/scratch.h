@@ -24,7 +24,7 @@ struct gather {
     struct iovec piece[GATHER_PIECES];
     unsigned count;
     size_t staged;
-    char stage[16384];
+    char stage[65536]; /* content that needs an edit on every line comes all this way */
 };
 
 struct scratch {
