@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/session_log.h"
+#include "proxy/snapshot_learned.h"
 
 #define LINGER_MS       2000 /* for the client to read our last words */
 #define RESOLVE_POLL_MS 50   /* the resolver is still at work: look again */
@@ -277,7 +278,10 @@ static void run(struct session *s)
 /* A blank machine, with the facts as they are now. */
 static void init_machine(struct session *s, bool is_secure)
 {
-    const struct facts facts = {.is_secure = is_secure};
+    const struct facts facts = {
+        .is_secure = is_secure,
+        .learned = is_secure ? NULL : snapshot_learned(s->snapshot, s->service),
+    };
 
     s->protocol->init(s->machine, &s->service->config->policy, &facts);
 }
