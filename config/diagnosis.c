@@ -90,23 +90,36 @@ static void insert(struct diagnosis *d, struct entry new)
     d->count++;
 }
 
+/* What is looked at twice is told once. */
+static bool is_said(const struct diagnosis *d, const char *text)
+{
+    for (size_t i = 0; i < d->count; i++)
+        if (strcmp(d->entry[i].text, text) == 0)
+            return true;
+    return false;
+}
+
 static void __attribute__((format(printf, 7, 0)))
 complain(struct diagnosis *d, bool is_error, struct origin origin, const char *section,
          const char *key, const char *remedy, const char *format, va_list arguments)
 {
     char what[1024]; /* longer ones are cut; a line of the file has 199 octets */
+    const char *text;
 
+    vsnprintf(what, sizeof(what), format, arguments);
+    text = compose(&d->arena, origin, section, key, what, remedy);
+    if (is_said(d, text))
+        return;
     if (is_error)
         d->errors++;
     if (d->count == ENTRIES_MAX) {
         d->omitted++;
         return;
     }
-    vsnprintf(what, sizeof(what), format, arguments);
     insert(d, (struct entry){.file = file_index(d, origin.file),
                              .line = origin.line,
                              .is_error = is_error,
-                             .text = compose(&d->arena, origin, section, key, what, remedy)});
+                             .text = text});
 }
 
 void diagnosis_error(struct diagnosis *d, struct origin origin, const char *section,
