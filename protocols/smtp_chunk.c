@@ -3,8 +3,6 @@
  * everything before it has been answered and a message is under way, so that a backend has no reason
  * to refuse the command and read the chunk for commands; and in our own words, so that its size
  * reads the same to everybody. A chunk that we refuse goes nowhere. */
-#include <stdio.h>
-
 #include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
@@ -78,16 +76,35 @@ static struct verdict refuse(struct smtp_server *s, struct span window, const st
     return verdict_more(window.len);
 }
 
+#define DIGITS_MAX 20
+
+/* Decimal, at the end of `digits`. */
+static struct span decimal(size_t number, char digits[DIGITS_MAX])
+{
+    size_t at = DIGITS_MAX;
+
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return (struct span){digits + at, DIGITS_MAX - at};
+}
+
 static struct verdict pass(struct smtp_server *s, const struct line *line,
                            const struct smtp_chunk *chunk)
 {
-    int len = snprintf(s->space, EVENT_SPACE, "BDAT %zu%s\r\n", chunk->size,
-                       chunk->is_last ? " LAST" : "");
+    char digits[DIGITS_MAX];
+    const struct span part[] = {
+        SPAN("BDAT "),
+        decimal(chunk->size, digits),
+        chunk->is_last ? (struct span)SPAN(" LAST") : (struct span){0},
+        LINE_END,
+    };
 
     smtp_expect(s, chunk->is_last ? PENDING_LAST_CHUNK : PENDING_CHUNK);
     s->chunk_left = chunk->size;
     s->input = chunk->size > 0 ? INPUT_CHUNK : INPUT_COMMAND;
-    return verdict_send(SIDE_BACKEND, line->take, (struct span){s->space, (size_t)len});
+    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->space, EVENT_SPACE, part, 4));
 }
 
 struct verdict smtp_bdat(struct smtp_server *s, struct span window, const struct line *line,

@@ -53,6 +53,7 @@ def test_what_starttlsd_answers_itself_inside_tls(gateway, backend, command, rep
         client.expect("NOOP", 250)
         client.quit()
     assert behind.received == b"NOOP\r\nQUIT\r\n"
+    assert server.session(client)["end"] == "client_quit"
     assert bool(server.events("session.violation", kind="spoof")) == reply.startswith("550")
 
 
