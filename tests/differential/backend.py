@@ -144,6 +144,8 @@ class Backend:
             return
         self.dialogue.serial += 1
         lines = [b'#%d# mx' % self.dialogue.serial] + self.announces
+        if self.temper == 'mad' and self.rng.random() < 0.1:
+            lines += [b'X' * 400] * self.rng.choice([20, 39, 40, 50])
         octets = b''.join(b'250%s%s%s' % (b'-' if i < len(lines) - 1 else b' ', line, b'\n' if self.rng.random() < 0.05
                                           else b'\r\n') for i, line in enumerate(lines))
         self._queue(octets, 250)

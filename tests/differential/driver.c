@@ -37,11 +37,11 @@ struct request {
 struct wish {
     unsigned char tls, is_enforced, may_auth_in_clear, relay, bare_newline;
     unsigned char max_errors, max_auth_failures;
-    unsigned char is_learned, has_greeting, has_capabilities, allows;
+    unsigned char is_learned, has_greeting, has_capabilities, allows, hides_auth;
 };
 
 static const char *const domains[] = {"example.org", "example.net"};
-static const char *const hide[] = {"DSN"};
+static const char *const hide[] = {"DSN", "AUTH"};
 static const char *const capabilities[] = {"8BITMIME", "AUTH=PLAIN", "CHUNKING", "STARTTLS"};
 static const char *const allowed[] = {"WIZ"};
 static struct learned learned;
@@ -155,7 +155,7 @@ static void begin(struct player *p, struct protocol *spy, const struct wish *w)
         .max_errors = w->max_errors,
         .max_auth_failures = w->max_auth_failures,
         .greeting = w->has_greeting ? "words" : NULL,
-        .hide_capabilities = {hide, 1},
+        .hide_capabilities = {hide, w->hides_auth ? 2 : 1},
         .capabilities = {capabilities, w->has_capabilities ? 4 : 0},
         .allow_commands = {allowed, w->allows ? 1 : 0},
     };
