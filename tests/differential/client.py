@@ -73,7 +73,7 @@ class Client:
     def address(self):
         rng = self.rng
         if not self.lies():
-            return b'<user@example.org>'
+            return b'<user@example.com>' if rng.random() < 0.1 else b'<user@example.org>'
         if rng.random() < 0.2:
             return rng.choice([b'<>', b'<postmaster>', b'user@example.org', b'', b'< user@example.org>', b'<user@example.org',
                                b'<<user@example.org>>', b'"<x>" <a@example.org>', b'<Postmaster@example.org>', b'<a@example.org>>'])
