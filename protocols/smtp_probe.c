@@ -152,6 +152,8 @@ static struct probe_step answered(struct probe *p, unsigned code, size_t take)
 
 static void keep_text(char to[PROBE_TEXT], struct span text)
 {
+    if (text.len > 0 && text.data[text.len - 1] == '\r')
+        text.len--;
     text = span_first(text, PROBE_TEXT - 1);
     for (size_t i = 0; i < text.len; i++)
         to[i] = text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?';
@@ -239,18 +241,26 @@ static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_
     return true;
 }
 
-static struct probe_step no_reply(const struct probe *p, size_t len)
+/* What stands at `at` in the window is none, or does not belong to the reply under way. */
+static struct probe_step no_reply(struct probe *p, struct span window, size_t at)
 {
+    const struct span text = span_skip(window, at);
+    const char *lf = memchr(text.data, '\n', text.len);
+
     switch ((enum phase)p->phase) {
-    case PHASE_GREETING: return sick(len, "its greeting is no 220");
-    case PHASE_QUIT: return (struct probe_step){.state = PROBE_OVER, .take = len};
+    case PHASE_GREETING:
+        if (p->code == 0)
+            keep_text(p->greeting,
+                      span_first(text, lf == NULL ? text.len : (size_t)(lf - text.data)));
+        return sick(window.len, "its greeting is no 220");
+    case PHASE_QUIT: return (struct probe_step){.state = PROBE_OVER, .take = window.len};
     case PHASE_EHLO:
     case PHASE_HELO:
     case PHASE_MAIL:
     case PHASE_RCPT:
     case PHASE_RSET: break;
     }
-    return sick(len, "what it says is no reply");
+    return sick(window.len, "what it says is no reply");
 }
 
 struct probe_step smtp_probe_step(struct probe *p, struct span window)
@@ -267,7 +277,7 @@ struct probe_step smtp_probe_step(struct probe *p, struct span window)
         if (result == SMTP_CLIENT_PARTIAL)
             return going(take, (struct span){0});
         if (result == SMTP_CLIENT_BAD)
-            return no_reply(p, window.len);
+            return no_reply(p, window, take);
         take += line.take;
         p->code = reply.code;
         p->reply_len += line.take;

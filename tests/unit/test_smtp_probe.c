@@ -405,6 +405,12 @@ static void texts_for_people_are_cut_and_printable(void **state)
     assert_int_equal(hear(&p, line, 300, said).state, PROBE_HEALTHY);
     assert_int_equal(strlen(p.greeting), PROBE_TEXT - 1);
     assert_memory_equal(p.greeting, "220 ????", 8);
+    begin(&p, HEALTH);
+    assert_int_equal(hear(&p, "SSH-2.0-x\x1b\r\nmore", 1, said).state, PROBE_SICK);
+    assert_string_equal(p.greeting, "SSH-2.0-x?");
+    begin(&p, HEALTH);
+    assert_int_equal(hear(&p, "554 no\r\n", 1, said).state, PROBE_SICK);
+    assert_string_equal(p.greeting, "554 no");
 }
 
 int main(void)
