@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* `starttlsd check`: the configuration as the master would read it, certificates included, and the
- * table of keys. Complaints go to stderr, answers to stdout. */
+ * table of keys; with --backends what stands behind it. Complaints go to stderr, answers to stdout. */
 #include "proxy/check.h"
 
 #include <assert.h>
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "proxy/check_backends.h"
 #include "proxy/disk.h"
 #include "proxy/generation.h"
 #include "proxy/hostname.h"
@@ -21,11 +22,13 @@ enum { EXIT_GOOD, EXIT_BAD, EXIT_USAGE, EXIT_CANNOT };
 static_assert(CONFIG_TICKET_KEYS == TLS_TICKET_KEYS_MAX, "validation counts on these keys");
 
 static const char usage[] =
-    "usage: starttlsd check [--config FILE] [--dump]\n"
+    "usage: starttlsd check [--config FILE] [--backends | --dump]\n"
     "       starttlsd check --explain KEY\n"
     "       starttlsd check --reference\n"
     "\n"
     "  --config FILE  check this file (" CONFIG_DEFAULT_FILE ")\n"
+    "  --backends     look at every backend too: is it there, what does it offer, what will\n"
+    "                 clients see, and would it relay for this machine? No mail is sent\n"
     "  --dump         print every key with its value, as a file that loads again\n"
     "  --explain KEY  what a key means and takes\n"
     "  --reference    the same of all keys, in Markdown\n";
@@ -33,7 +36,7 @@ static const char usage[] =
 struct options {
     const char *config;
     const char *explain;
-    bool dump, reference, help;
+    bool backends, dump, reference, help;
 };
 
 /* False: told on stderr. */
@@ -52,6 +55,8 @@ static bool read_options(int argc, char **argv, struct options *o)
         } else if (value != NULL) {
             fprintf(stderr, "starttlsd check: %s needs a value\n", option);
             return false;
+        } else if (strcmp(option, "--backends") == 0) {
+            o->backends = true;
         } else if (strcmp(option, "--dump") == 0) {
             o->dump = true;
         } else if (strcmp(option, "--reference") == 0) {
@@ -63,26 +68,47 @@ static bool read_options(int argc, char **argv, struct options *o)
             return false;
         }
     }
-    return true;
+    if (o->backends && o->dump)
+        fputs("starttlsd check: --dump is for programs, --backends for people\n", stderr);
+    return !o->backends || !o->dump;
 }
 
-static int check_file(const char *path, bool dump)
+static int look_at_backends(const struct config *config)
+{
+    fflush(stderr);
+    switch (check_backends(config, stdout)) {
+    case CHECK_BACKENDS_GOOD: return EXIT_GOOD;
+    case CHECK_BACKENDS_BAD: return EXIT_BAD;
+    case CHECK_BACKENDS_FAILED: break;
+    }
+    return EXIT_CANNOT;
+}
+
+static int check_file(const char *path, const struct options *o)
 {
     struct disk_source disk;
     struct config_source source = disk_source(&disk);
     struct diagnosis *d = diagnosis_new();
     struct config *config;
+    bool is_sound;
     int status;
 
     disk_source_init(&disk);
     config = config_examine(path, &source, machine_fqdn(), d);
+    is_sound = diagnosis_errors(d) == 0;
     generation_judge(config, &source, d);
     diagnosis_print(d, stderr);
     status = diagnosis_errors(d) == 0 ? EXIT_GOOD : EXIT_BAD;
-    if (status == EXIT_GOOD && dump)
+    if (status == EXIT_GOOD && o->dump)
         config_dump(config, stdout);
     else if (status == EXIT_GOOD)
         printf("%s: configuration is good\n", path);
+    /* A key that this user may not read says nothing about the backends. */
+    if (o->backends && is_sound) {
+        int seen = look_at_backends(config);
+
+        status = seen > status ? seen : status;
+    }
     config_free(config);
     diagnosis_free(d);
     disk_source_clear(&disk);
@@ -101,7 +127,7 @@ static int run_check(const struct options *o)
     else if (!tls_library_start())
         fputs("starttlsd check: OpenSSL does not start\n", stderr);
     else
-        status = check_file(path, o->dump);
+        status = check_file(path, o);
     free(absolute);
     return status;
 }

@@ -17,7 +17,7 @@
 
 #define LOOKUP_SECONDS 10
 
-static void look_up(const struct resolver_question *question, struct resolver_answer *answer)
+void resolver_look_up(const struct resolver_question *question, struct resolver_answer *answer)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -49,7 +49,7 @@ static bool serve(int line)
 
     if (n != (ssize_t)sizeof question || memchr(question.name, '\0', sizeof question.name) == NULL)
         return false;
-    look_up(&question, &answer);
+    resolver_look_up(&question, &answer);
     return send(line, &answer, sizeof answer, MSG_NOSIGNAL) == (ssize_t)sizeof answer;
 }
 

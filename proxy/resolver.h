@@ -22,6 +22,9 @@ struct resolver_answer {
     char error[96];
 };
 
+/* Ask the system. Blocks; if it takes too long the process ends by SIGALRM. */
+void resolver_look_up(const struct resolver_question *question, struct resolver_answer *answer);
+
 /* The process has given up its rights. Borrows the channel. The exit status. */
 int resolver_run(struct channel *channel, const struct message_start *start);
 

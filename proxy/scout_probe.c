@@ -3,6 +3,7 @@
  */
 #include "proxy/scout_probe.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -178,6 +179,14 @@ static void try_next(struct scout_probe *p, const char *why)
     }
     p->is_done = true;
     p->on_done(p->context, false, why);
+}
+
+void scout_set_port(union board_address *address, uint16_t port)
+{
+    if (address->any.sa_family == AF_INET)
+        address->v4.sin_port = htons(port);
+    else
+        address->v6.sin6_port = htons(port);
 }
 
 static double at_most(double seconds, uint32_t ms)

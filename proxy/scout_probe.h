@@ -35,6 +35,9 @@ struct scout_probe {
     char window[PROBE_WINDOW];
 };
 
+/* A resolver's answer has none. */
+void scout_set_port(union board_address *address, uint16_t port);
+
 /* on_done and context are the caller's to set. */
 void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, const struct service *service);
 

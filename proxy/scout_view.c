@@ -4,7 +4,6 @@
  * announces is asked anew from time to time in any case, where the service wants to know. */
 #include "proxy/scout_view.h"
 
-#include <arpa/inet.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +29,7 @@ static void copy_addresses(const struct scout_target *t, union board_address *to
 {
     for (uint32_t i = 0; i < t->name->count; i++) {
         to[i] = t->name->address[i];
-        if (to[i].any.sa_family == AF_INET)
-            to[i].v4.sin_port = htons(t->endpoint->port);
-        else
-            to[i].v6.sin6_port = htons(t->endpoint->port);
+        scout_set_port(&to[i], t->endpoint->port);
     }
 }
 

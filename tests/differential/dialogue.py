@@ -24,7 +24,6 @@ class Policy:
         self.has_greeting = rng.random() < 0.2
         self.has_capabilities = rng.random() < 0.1
         self.allows = rng.random() < 0.1
-        self.hides_auth = rng.random() < 0.05
 
     def __str__(self):
         return ' '.join(f'{k}={v}' for k, v in vars(self).items())
@@ -46,6 +45,8 @@ class Dialogue:
         self.policy = Policy(self.rng)
         self.serial = 0
         self.phases, self.links, self.log, self.notes = [], [], [], []
+        self.is_silent = False  # a backend owes answers that never come
+        self.has_closed = False  # the client has sent its end
 
     # ---- what the module says ----
 
@@ -135,9 +136,7 @@ class Dialogue:
         rng, machine, policy = self.rng, self.machine, self.policy
         self.phases.append(Phase(policy.tls == 'implicit'))
         self.absorb(machine.begin(policy))
-        if rng.random() < 0.002:
-            self.tell('BUSY', CLIENT, 'LIMIT')
-        elif policy.tls == 'implicit':
+        if policy.tls == 'implicit':
             self.tell('SECURED')
         else:
             self.tell('CONNECTED')
@@ -161,10 +160,8 @@ class Dialogue:
                 self.tell(rng.choice(['DRAIN', 'DEADLINE', 'STOP', 'ERROR']))
             elif rng.random() < 0.001 and self.links:
                 self.tell('LOST', BACKEND)
-            if rng.random() < 0.01:
-                break
-        if rng.random() < 0.7:
-            self.settle()
-        if not machine.is_over and rng.random() < 0.4:
-            self.tell('EOF', CLIENT)
         self.settle()
+        if not machine.is_over and rng.random() < 0.3:
+            self.has_closed = True
+            self.tell('EOF', CLIENT)
+            self.settle()

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: ISC */
+/* `check --backends`: the look that the scout takes, one at a time, with the attempt at being
+ * relayed for; and what it means for the clients of a service. */
+#include "proxy/check_backends.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ev.h>
+
+#include "protocols/learned.h"
+#include "proxy/report.h"
+#include "proxy/resolver.h"
+#include "proxy/scout_probe.h"
+
+/* A look at one address. */
+struct outcome {
+    bool is_good;
+    char why[96]; /* not good */
+    struct probe probe;
+};
+
+/* At one service. */
+struct look {
+    struct report *report;
+    struct ev_loop *loop;
+    const struct service *service;
+    struct scout_probe probe;
+    struct resolver_answer names; /* of the backend in hand */
+    struct outcome outcome[BOARD_ADDRESSES_MAX];
+    struct learned common; /* to all backends so far */
+};
+
+/* ---- Names ---- */
+
+/* In a process of its own, as the scout's resolver is one: only so is a look-up bounded. */
+static void look_up(const char *host, struct resolver_answer *answer)
+{
+    struct resolver_question question = {.id = 1};
+    int ends[2];
+    ssize_t n = -1;
+    pid_t child;
+
+    strncpy(question.name, host, sizeof question.name - 1);
+    *answer = (struct resolver_answer){.error = "no answer in time"};
+    if (pipe(ends) < 0)
+        return;
+    child = fork();
+    if (child == 0) {
+        signal(SIGALRM, SIG_DFL);
+        resolver_look_up(&question, answer);
+        n = write(ends[1], answer, sizeof *answer);
+        _exit(n == (ssize_t)sizeof *answer ? 0 : 1);
+    }
+    close(ends[1]);
+    if (child > 0) {
+        struct resolver_answer told;
+
+        n = read(ends[0], &told, sizeof told); /* at once: it is shorter than PIPE_BUF */
+        if (n == (ssize_t)sizeof told)
+            *answer = told;
+        waitpid(child, NULL, 0);
+    }
+    close(ends[0]);
+}
+
+/* ---- One address ---- */
+
+static void on_done(void *context, bool is_good, const char *why)
+{
+    struct outcome *o = context;
+
+    o->is_good = is_good;
+    strncpy(o->why, is_good ? "" : why, sizeof o->why - 1);
+}
+
+static void look_at(struct look *l, union board_address address, uint16_t port, struct outcome *o)
+{
+    const struct probe_wish wish = {.hostname = l->service->policy.hostname,
+                                    .learns = true,
+                                    .tries_relay = l->service->protocol->has_relay};
+
+    *o = (struct outcome){.is_good = false};
+    scout_probe_init(&l->probe, l->loop, l->service);
+    l->probe.on_done = on_done;
+    l->probe.context = o;
+    scout_set_port(&address, port);
+    scout_probe_start(&l->probe, &wish, &address, 1);
+    ev_run(l->loop, 0);
+    o->probe = l->probe.probe;
+}
+
+static const char *address_text(const union board_address *a, char text[INET6_ADDRSTRLEN])
+{
+    const void *octets = a->any.sa_family == AF_INET ? (const void *)&a->v4.sin_addr
+                                                     : (const void *)&a->v6.sin6_addr;
+
+    return inet_ntop(a->any.sa_family, octets, text, INET6_ADDRSTRLEN);
+}
+
+static void tell_failure(struct report *r, const struct outcome *o, const char *address,
+                         bool has_other)
+{
+    const enum finding verdict = has_other ? FINDING_WARNING : FINDING_PROBLEM;
+
+    if (o->probe.greeting[0] == '\0') {
+        report_finding(r, verdict, "%s: %s", address, o->why);
+        report_advice(r, "does the mail server run there, and may this machine connect to it?");
+    } else {
+        report_finding(r, verdict, "%s: %s; it greeted: %s", address, o->why, o->probe.greeting);
+        report_advice(r, "its log should say why it does not serve this machine");
+    }
+    if (has_other)
+        report_advice(r, "sessions lose time here before they try the next address");
+}
+
+static void tell_learned(struct report *r, const struct outcome *o)
+{
+    if (!o->probe.learned.is_known) {
+        report_finding(r, FINDING_WARNING, "refuses our EHLO and HELO: %s", o->probe.answer);
+        report_advice(r, "clients give names of their own; if they fare no better, no mail passes");
+    } else {
+        report_list(r, "offers", (struct span){o->probe.learned.text, o->probe.learned.len});
+    }
+}
+
+static void tell_relay(struct report *r, const struct service *service, const struct outcome *o)
+{
+    const bool is_guarded = service->policy.relay != RELAY_BACKEND;
+
+    switch (o->probe.relay) {
+    case PROBE_RELAY_REFUSED:
+        report_finding(r, FINDING_OK, "does not relay for this machine: %s", o->probe.answer);
+        break;
+    case PROBE_RELAY_ACCEPTED:
+        if (is_guarded) {
+            report_finding(r, FINDING_OK, "would relay for this machine, but `relay` guards it");
+            break;
+        }
+        report_finding(r, FINDING_PROBLEM, "would relay for this machine: %s", o->probe.answer);
+        report_advice(r, "anybody who reaches this service could send through it: write relay ="
+                         " login,");
+        report_advice(r, "or your domains, or let the backend no longer trust this machine");
+        break;
+    case PROBE_RELAY_UNKNOWN:
+        if (is_guarded) {
+            report_finding(r, FINDING_OK, "if it relays for this machine, `relay` guards it");
+            break;
+        }
+        report_finding(r, FINDING_WARNING, "may relay for this machine or not: %s",
+                       o->probe.answer);
+        report_advice(r,
+                      "it refused, but perhaps for another reason: look what it lets this machine"
+                      " do");
+        break;
+    }
+}
+
+/* ---- One backend, one service ---- */
+
+static void check_backend(struct look *l, const struct endpoint *backend)
+{
+    bool has_good = false;
+
+    report_title(l->report, 1, "backend %s", backend->text);
+    look_up(backend->host, &l->names);
+    if (l->names.count == 0) {
+        report_finding(l->report, FINDING_PROBLEM, "%s: %s", backend->host, l->names.error);
+        report_advice(l->report, "sessions cannot use it until the name has an address");
+    }
+    for (uint32_t i = 0; i < l->names.count; i++) {
+        look_at(l, l->names.address[i], backend->port, &l->outcome[i]);
+        has_good = has_good || l->outcome[i].is_good;
+    }
+    for (uint32_t i = 0; i < l->names.count; i++) {
+        const struct outcome *o = &l->outcome[i];
+        char text[INET6_ADDRSTRLEN];
+        const char *address = address_text(&l->names.address[i], text);
+
+        if (!o->is_good) {
+            tell_failure(l->report, o, address, has_good);
+            continue;
+        }
+        report_finding(l->report, FINDING_OK, "%s: %s", address, o->probe.greeting);
+        tell_learned(l->report, o);
+        if (l->service->protocol->has_relay && o->probe.answer[0] != '\0' &&
+            o->probe.learned.is_known)
+            tell_relay(l->report, l->service, o);
+        learned_intersect(&l->common, &o->probe.learned);
+    }
+}
+
+static bool offers(struct span list, struct span keyword)
+{
+    while (list.len > 0) {
+        const char *lf = memchr(list.data, '\n', list.len);
+        struct span line = span_first(list, lf == NULL ? list.len : (size_t)(lf - list.data));
+
+        if (span_equals(learned_keyword(line), keyword))
+            return true;
+        list = span_skip(list, line.len + 1);
+    }
+    return false;
+}
+
+/* Inside TLS the backend that a client meets may offer more. */
+static void tell_clients(struct look *l)
+{
+    const struct policy *policy = &l->service->policy;
+    const struct protocol *protocol = l->service->protocol;
+    const bool is_secure = policy->tls != FRONT_NONE;
+    char space[2 * LEARNED_MAX];
+    struct span list;
+
+    if (protocol->announced == NULL)
+        return;
+    report_title(l->report, 1, "clients are offered%s",
+                 l->service->backend_count > 1 ? ", whichever backend they meet" : "");
+    if (policy->tls == FRONT_STARTTLS)
+        report_list(l->report, "before TLS",
+                    protocol->announced(policy, &l->common, false, space, sizeof space));
+    if (!l->common.is_known)
+        return;
+    list = protocol->announced(policy, &l->common, is_secure, space, sizeof space);
+    report_list(l->report, is_secure ? "inside TLS" : "in the clear", list);
+    if (policy->relay == RELAY_LOGIN && !offers(list, (struct span)SPAN("AUTH"))) {
+        report_finding(l->report, FINDING_PROBLEM, "relay = login, and no way to log in");
+        report_advice(l->report, "nobody can send mail here: let the backend offer AUTH to this "
+                                 "machine");
+    }
+}
+
+static bool check_service(struct report *r, struct ev_loop *loop, const struct service *service)
+{
+    struct look *l = malloc(sizeof *l);
+
+    if (l == NULL)
+        return false;
+    *l = (struct look){.report = r, .loop = loop, .service = service};
+    report_title(r, 0, "service %s", service->name);
+    for (size_t i = 0; i < service->backend_count; i++)
+        check_backend(l, &service->backend[i]);
+    tell_clients(l);
+    free(l);
+    return true;
+}
+
+enum check_backends check_backends(const struct config *config, FILE *to)
+{
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct report r;
+    bool is_done = loop != NULL;
+
+    report_init(&r, to);
+    for (size_t i = 0; is_done && i < config->service_count; i++)
+        is_done = check_service(&r, loop, &config->service[i]);
+    if (loop != NULL)
+        ev_loop_destroy(loop);
+    if (!is_done) {
+        fprintf(stderr, "starttlsd check: %s\n", strerror(ENOMEM));
+        return CHECK_BACKENDS_FAILED;
+    }
+    fprintf(to, "\nbackends: %u problem%s, %u warning%s\n", r.count[FINDING_PROBLEM],
+            r.count[FINDING_PROBLEM] == 1 ? "" : "s", r.count[FINDING_WARNING],
+            r.count[FINDING_WARNING] == 1 ? "" : "s");
+    return r.count[FINDING_PROBLEM] > 0 ? CHECK_BACKENDS_BAD : CHECK_BACKENDS_GOOD;
+}

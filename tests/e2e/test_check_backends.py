@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: ISC
+"""`starttlsd check --backends`: what it finds out of real and of hostile servers, and how it says so."""
+import os
+import pathlib
+import pty
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from backends import Script
+from conftest import configuration, unavailable
+from gateway import PROGRAM
+from postfix import Postfix
+
+FAST = {"connect_timeout": "1s", "greeting_timeout": "1s"}
+
+
+@pytest.fixture
+def check(directory, certificates):
+    """check(backend, key=value, ...): the exit status, and the report with blanks made one."""
+    def run(backend, *words, command=(), ini=None, **service):
+        path = directory / "check.ini"
+        path.write_text(ini or configuration(certificates, backend, 2525, {"hostname": "gate.test"}, **service))
+        path.chmod(0o644)
+        done = subprocess.run([*command, PROGRAM, "check", "--backends", "--config", path, *words],
+                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        return done.returncode, re.sub(" +", " ", done.stdout), done.stderr
+    return run
+
+
+def verdicts(report, verdict):
+    return re.findall(f"^ {verdict} (.*)$", report, re.M)
+
+
+# ---- Postfix ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def postfix_with():
+    """postfix_with(lines of main.cf): one more Postfix."""
+    made = []
+
+    def make(*lines):
+        if os.geteuid() != 0:
+            unavailable("Postfix must be started by root: sudo make e2e")
+        path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-postfix-"))
+        server = Postfix(path)
+        made.append(server)
+        with (path / "main.cf").open("a") as main:
+            main.write("".join(line + "\n" for line in lines))
+        return server.start()
+    yield make
+    for server in made:
+        server.stop()
+        shutil.rmtree(server.directory, ignore_errors=True)
+
+
+def test_a_postfix_that_trusts_this_machine_relays(postfix, check):
+    status, report, _ = check(postfix, relay="backend")
+    assert status == 1
+    assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
+    assert "anybody who reaches this service could send through it" in report
+    assert verdicts(report, "ok") == ["127.0.0.1: 220 backend.example.test ESMTP Postfix"]
+    assert re.search("offers PIPELINING, SIZE 200000000, .*8BITMIME", report)
+    time.sleep(0.5)
+    assert not postfix.queued()
+
+
+@pytest.mark.parametrize("relay", ["login", "example.test"])
+def test_it_may_relay_where_starttlsd_is_the_guard(postfix, check, relay):
+    _, report, _ = check(postfix, relay=relay)
+    assert "would relay for this machine, but `relay` guards it" in verdicts(report, "ok")
+
+
+def test_a_postfix_that_does_not_relay_says_so_once(postfix_with, check):
+    server = postfix_with("mynetworks = 192.0.2.1/32")
+    status, report, _ = check(server, relay="backend")
+    assert status == 0, report
+    assert ("does not relay for this machine: 454 4.7.1 <starttlsd-check@example.com>: Relay access denied"
+            in verdicts(report, "ok"))
+    assert server.log().count("Relay access denied") == 1, "a ban for trying is near"
+
+
+def test_a_refused_domain_does_not_hide_an_open_relay(postfix_with, check):
+    server = postfix_with("smtpd_relay_restrictions = permit_mynetworks, reject",
+                          "smtpd_recipient_restrictions = reject_unknown_recipient_domain, permit")
+    status, report, _ = check(server, relay="backend")
+    assert status == 1
+    assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
+    assert re.search("example.com>: Recipient address rejected", server.log())
+
+
+def test_a_refused_empty_sender_does_not_hide_an_open_relay(postfix_with, check, directory):
+    (directory / "senders").write_text("<> REJECT\n")
+    server = postfix_with(f"smtpd_sender_restrictions = check_sender_access texthash:{directory}/senders")
+    status, report, _ = check(server, relay="backend")
+    assert status == 1
+    assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
+
+
+# ---- Others -----------------------------------------------------------------------------------------
+
+
+class Guarded(Script):
+    """Relays for nobody."""
+
+    def on_rcpt(self, connection, line):
+        connection.send(b"550 5.7.1 Relaying denied\r\n")
+        return True
+
+
+class HeloOnly(Guarded):
+    def on_ehlo(self, connection, line):
+        connection.send(b"502 5.5.1 What?\r\n")
+        return True
+
+
+def test_all_is_well(backend, check):
+    behind = backend(Guarded())
+    status, report, errors = check(behind, policy="opportunistic")
+    assert status == 0
+    assert verdicts(report, "ok") == ["127.0.0.1: 220 backend ESMTP",
+                                      "does not relay for this machine: 550 5.7.1 Relaying denied"]
+    assert "offers PIPELINING, SIZE 100000000, STARTTLS, AUTH PLAIN LOGIN" in report
+    before, inside = re.search(r"before TLS (.*?) inside TLS (.*?)\n\nbackends: 0 problems, 0 warnings\n$", report,
+                               re.S).groups()
+    assert "STARTTLS" in before and "SIZE 100000000" in before and "XCLIENT" not in before and "AUTH" not in before
+    assert "AUTH PLAIN LOGIN" in inside and "XCLIENT" not in inside and "STARTTLS" not in inside
+    assert "\x1b" not in report
+    # One connection, in good order, and never DATA.
+    assert [c.received for c in behind.connections] == [
+        b"EHLO gate.test\r\nMAIL FROM:<>\r\nRCPT TO:<starttlsd-check@example.com>\r\nRSET\r\nQUIT\r\n"]
+
+
+def test_what_clients_see_is_what_all_backends_offer(backend, check):
+    small = Guarded()
+    small.ehlo = b"250-small\r\n250-SIZE 1000\r\n250 8BITMIME\r\n"
+    status, report, _ = check(f"{backend(Guarded()).address} {backend(small).address}", policy="opportunistic")
+    assert status == 0
+    assert "before TLS STARTTLS, SIZE, 8BITMIME\n" in report
+    assert "inside TLS SIZE, 8BITMIME\n" in report
+
+
+def test_helo_only(backend, check):
+    status, report, _ = check(backend(HeloOnly()))
+    assert status == 0
+    assert "offers nothing" in report
+    assert len(verdicts(report, "ok")) == 2
+
+
+def test_a_submission_service_without_logins(backend, check):
+    script = Guarded()
+    script.ehlo = b"250-backend\r\n250 8BITMIME\r\n"
+    status, report, _ = check(backend(script), relay="login")
+    assert status == 1
+    assert verdicts(report, "problem") == ["relay = login, and no way to log in"]
+    status, report, _ = check(backend(Guarded()), relay="login")
+    assert status == 0
+
+
+def test_not_there(check, free_port):
+    status, report, _ = check(f"127.0.0.1:{free_port()}", **FAST)
+    assert status == 1
+    assert verdicts(report, "problem") == ["127.0.0.1: Connection refused"]
+
+
+def test_no_such_name(check):
+    status, report, _ = check("nowhere.invalid:25", **FAST)
+    assert status == 1
+    assert verdicts(report, "problem")[0].startswith("nowhere.invalid: ")
+
+
+def drop_at_ehlo(connection):
+    connection.send(b"220 x\r\n")
+    connection.line()
+
+
+def endless(connection):
+    connection.send(b"220 x\r\n")
+    connection.line()
+    while True:
+        connection.send(b"250-X\r\n" * 1000)
+
+
+def trickle(connection):
+    connection.send(b"220 x\r\n")
+    connection.line()
+    while True:
+        connection.send(b"250-X\r\n")
+        time.sleep(0.2)
+
+
+def greets_with(words):
+    def script(connection):
+        connection.send(words)
+        connection.drain()
+    return script
+
+
+def answers_with(words):
+    def script(connection):
+        connection.send(b"220 x\r\n")
+        connection.line()
+        connection.send(words)
+        connection.drain()
+    return script
+
+
+@pytest.mark.parametrize("script, words", [
+    (lambda connection: connection.drain(), "no greeting in time"),
+    (greets_with(b"554 go away\r\n"), "its greeting is no 220; it greeted: 554 go away"),
+    (greets_with(b"SSH-2.0-\x1b[31mred\r\n"), "its greeting is no 220; it greeted: SSH-2.0-?[31mred"),
+    (greets_with(b"\x00" * 20000), "its greeting is no 220; it greeted: " + "?" * 127),
+    (greets_with(b"220 x\r\n250 early\r\n"), "it talks before it is asked; it greeted: 220 x"),
+    (drop_at_ehlo, "it closed the connection; it greeted: 220 x"),
+    (answers_with(b""), "no answer in time; it greeted: 220 x"),
+    (answers_with(b"421 busy\r\n"), "it answers EHLO with 421; it greeted: 220 x"),
+    (answers_with(b"hello yourself\r\n"), "what it says is no reply; it greeted: 220 x"),
+    (endless, "its reply has no end; it greeted: 220 x"),
+    (trickle, "no answer in time; it greeted: 220 x"),
+])
+def test_backends_that_will_not_do(backend, check, script, words):
+    began = time.monotonic()
+    status, report, _ = check(backend(script), **FAST)
+    assert status == 1
+    assert verdicts(report, "problem") == [f"127.0.0.1: {words}"]
+    assert time.monotonic() - began < 10
+
+
+def test_a_slow_backend_has_its_time_for_each_answer(backend, check):
+    script = Guarded()
+    script.delay = 0.4
+    status, report, _ = check(backend(script), **FAST)
+    assert status == 0 and not verdicts(report, "problem")
+
+
+def test_a_backend_that_refuses_for_another_reason(backend, check):
+    class Greylisting(Script):
+        def on_rcpt(self, connection, line):
+            connection.send(b"450 4.2.0 Greylisted\r\n")
+            return True
+    behind = backend(Greylisting())
+    status, report, _ = check(behind, relay="backend")
+    assert status == 0
+    assert verdicts(report, "warning") == ["may relay for this machine or not: 450 4.2.0 Greylisted"]
+    assert behind.received.count(b"MAIL FROM:") == 4
+    status, report, _ = check(behind, relay="example.test")
+    assert status == 0 and not verdicts(report, "warning")
+
+
+def test_a_backend_that_dislikes_our_name(backend, check):
+    class Picky(Script):
+        def on_ehlo(self, connection, line):
+            connection.send(b"550 5.7.1 No such host\r\n")
+            return True
+        on_helo = on_ehlo
+    status, report, _ = check(backend(Picky()))
+    assert status == 0
+    assert verdicts(report, "warning") == ["refuses our EHLO and HELO: 550 5.7.1 No such host"]
+
+
+# ---- The command ------------------------------------------------------------------------------------
+
+
+@pytest.mark.root
+def test_any_user_may_ask(backend, check, directory, certificates):
+    for name in ("cert.pem", "key.pem"):
+        source = certificates.localhost.split()[name == "key.pem"]
+        shutil.copy(source, directory / name)
+    (directory / "key.pem").chmod(0o600)
+    (directory / "cert.pem").chmod(0o644)
+    status, report, errors = check(backend(Guarded()), certificate=f"{directory}/cert.pem {directory}/key.pem",
+                                   command=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+    assert status == 1 and "key.pem" in errors
+    assert "127.0.0.1: 220 backend ESMTP" in verdicts(report, "ok")
+
+
+def test_a_wrong_configuration_asks_nobody(backend, check):
+    behind = backend(Guarded())
+    status, report, errors = check(behind, relay="", connect_timeout="soon")
+    assert status == 1 and report == "" and "connect_timeout" in errors
+    assert not behind.connections
+
+
+def test_usage(check, backend):
+    status, report, errors = check(backend(Guarded()), "--dump")
+    assert status == 2 and report == "" and "--dump" in errors
+    done = subprocess.run([PROGRAM, "check", "--backends", "--config", "/nonexistent"], capture_output=True)
+    assert done.returncode == 3
+    done = subprocess.run([PROGRAM, "check", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "--backends" in done.stdout
+
+
+@pytest.mark.parametrize("no_color", [None, "1"])
+def test_colour_is_for_terminals(backend, directory, certificates, no_color):
+    path = directory / "check.ini"
+    path.write_text(configuration(certificates, backend(Guarded()), 2525))
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    if no_color:
+        environment["NO_COLOR"] = no_color
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([PROGRAM, "check", "--backends", "--config", path], stdout=theirs,
+                               stderr=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    seen = b""
+    try:
+        while data := os.read(ours, 65536):
+            seen += data
+    except OSError:  # how the end of a terminal looks
+        pass
+    os.close(ours)
+    assert process.wait(20) == 0
+    assert (b"\x1b[32mok" in seen) == (no_color is None), seen
