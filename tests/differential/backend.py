@@ -16,7 +16,7 @@ SHOWN = [b'PIPELINING', b'8BITMIME', b'SIZE 1000000', b'SMTPUTF8', b'ENHANCEDSTA
 
 class Backend:
     def __init__(self, rng, dialogue):
-        self.rng, self.dialogue = rng, dialogue
+        self.rng, self.dialogue, self.phase = rng, dialogue, dialogue.phases[-1]
         self.reader = ServerReader()
         self.queue = []  # (octets, code and number of the reply that they complete)
         self.things = []  # what the module says that it passed: [kind, is_whole, octets]
@@ -26,6 +26,7 @@ class Backend:
         self.temper = rng.choices(['good', 'moody', 'mad'], [5, 4, 1])[0]
         self.knows_ehlo = rng.random() < 0.9
         self.is_silent = False
+        self.said = b''  # of the reply under way
         self.announces = rng.sample(SHOWN, rng.randrange(len(SHOWN))) + rng.sample(HIDDEN, rng.randrange(4))
         if rng.random() < 0.6:
             self.announces += [b'AUTH PLAIN LOGIN', b'CHUNKING', b'PIPELINING']
@@ -54,7 +55,7 @@ class Backend:
     def greet(self):
         if self.rng.random() < 0.04:
             self.rng.choice([lambda: self._say(554, b'go away'), lambda: self._queue(b'garbage\r\n'),
-                             lambda: self._queue(b'220 x\r\n250 early\r\n'), lambda: self._say(421)])()
+                             lambda: self.queue.append((b'220 x\r\n250 early\r\n', None, None)), lambda: self._say(421)])()
             return
         self._say(220, b'ready', self.rng.choice([1, 1, 1, 3]))
 
@@ -144,6 +145,8 @@ class Backend:
             return
         self.dialogue.serial += 1
         lines = [b'#%d# mx' % self.dialogue.serial] + self.announces
+        if self.temper == 'mad' and self.rng.random() < 0.1:
+            lines += [b'X' * 400] * self.rng.choice([20, 39, 40, 50])
         octets = b''.join(b'250%s%s%s' % (b'-' if i < len(lines) - 1 else b' ', line, b'\n' if self.rng.random() < 0.05
                                           else b'\r\n') for i, line in enumerate(lines))
         self._queue(octets, 250)
@@ -151,14 +154,16 @@ class Backend:
     def deliver(self):
         """The next piece; the reader knows a reply as given with the piece that completes it."""
         octets, code, serial = self.queue.pop(0)
+        self.said += octets
         if code is None:
             return octets
+        reply, self.said = self.said, b''
         if not self.has_greeted:
             self.has_greeted = True
             return octets
         item = self.reader.answer(code)
         if item is not None:
-            item.serial = serial
+            item.serial, item.reply = serial, reply
             if code == 235 and (item.kind == 'sasl' or item.verb == b'AUTH'):
                 self.is_logged_in = True
         return octets

@@ -78,6 +78,30 @@ def expected_content(policy, raw, is_whole):
     return b'\r\n'.join(lines) + (b'.\r\n' if is_whole else b'')
 
 
+def check_chunks(link):
+    """A chunk comes only where a backend has every reason to take it: else it might read it for commands."""
+    is_offered = has_sender = has_recipient = has_failed = False
+    for item in link.items:
+        if item.verb == b'BDAT':
+            must(is_offered and has_sender and has_recipient and not has_failed, f'out of order: {item}')
+        if item.code is None:
+            continue
+        is_good = item.code // 100 == 2
+        if item.verb == b'EHLO' and is_good:
+            is_offered = re.search(rb'(?m)^250[ -]CHUNKING\b', item.reply) is not None
+        elif item.verb == b'HELO' and is_good:
+            is_offered = False
+        elif item.verb == b'MAIL' and is_good:
+            has_recipient, has_failed = (has_recipient, has_failed) if has_sender else (False, False)
+            has_sender = True
+        elif item.verb == b'RCPT' and is_good:
+            has_recipient = True
+        elif item.verb in (b'BDAT', b'BURL') and not is_good:
+            has_failed = True
+        if item.ends_message or item.verb in (b'EHLO', b'HELO', b'RSET') and is_good:
+            has_sender = has_recipient = has_failed = False
+
+
 # ---- The module's own account against the reader's -------------------------------------------------
 
 
@@ -93,6 +117,7 @@ def check_link(dialogue, link):
     must(open_thing[2] == rest and (not rest or open_thing[0] == state), f'the module is in {open_thing!r}, the reader in {state} {rest!r}')
     if dialogue.machine.is_over and link is dialogue.links[-1] and (state in ('content', 'chunk')):
         must(dialogue.machine.outcome == 'RESET', f'{state} was cut off, and the backend is told a good end')
+    check_chunks(link)
     for item in link.items:
         if item.is_own:
             must(item.verb in (b'EHLO', b'HELO', b'QUIT'), f'of its own accord: {item}')
@@ -158,6 +183,19 @@ def read_client(dialogue):
     return items
 
 
+def check_replay(dialogue, items):
+    """What a client had said to the module alone, a backend of the same phase is told, and nothing else."""
+    alone = [item for item in items if is_alone(dialogue.policy, item) and item.verb in (b'EHLO', b'HELO') and
+             item.code == 250 and item.serial is None]
+    for link in dialogue.links:
+        said = [item.octets for item in link.items if item.is_own and item.verb != b'QUIT']
+        words = re.split(rb'[ \t\v\f]+', alone[-1].octets, maxsplit=1) if alone and not link.phase.is_tls else []
+        want = [words[0].upper() + b' ' + words[1].strip(BLANKS)] if words and link.items else []
+        if want and want[0].startswith(b'EHLO') and link.items[0].code is not None and link.items[0].code >= 400 and len(said) > 1:
+            want.append(b'HELO' + want[0][4:])
+        must(said == want and all(item.is_own for item in link.items[:len(want)]), f'to be replayed {want!r}, replayed {said!r}')
+
+
 def check_client(dialogue):
     items = read_client(dialogue)
     passed = [item for link in dialogue.links for item in link.items + link.reader.open_content()
@@ -180,6 +218,7 @@ def check_client(dialogue):
             check_own_reply(dialogue, item)
     must(at == len(passed) or dialogue.machine.is_over, f'the client never sent {passed[at:]!r}')
     check_replies(dialogue, items)
+    check_replay(dialogue, items)
 
 
 def is_alone(policy, item):
@@ -196,15 +235,19 @@ def check_own_reply(dialogue, item):
 
 PLAIN = re.compile(rb'(?:EHLO client\.example|HELO client\.example|NOOP|RSET|VRFY user|MAIL FROM:<user@example\.org>|'
                    rb'RCPT TO:<user@example\.org>|DATA)')
+ELSEWHERE = re.compile(rb'RCPT TO:<user@example\.com>')
 
 
 def check_replies(dialogue, items):
     """What may be said to which command."""
     policy, is_refused, is_logged_in = dialogue.policy, False, False
+    was_tls = in_transaction = False
     for item in items:
         verb = item.verb
         if item.code is None:
             return
+        if item.is_tls and not was_tls:
+            was_tls, is_refused = True, False  # behind STARTTLS all begins anew
         must(item.code < 300 or item.code >= 400 or item.code == 334 and item.kind.endswith('sasl') or
              item.kind == 'command' and (verb, item.code) in ((b'DATA', 354), (b'AUTH', 334)), f'what shall a client do now? {item}')
         if item.serial is not None:
@@ -214,7 +257,13 @@ def check_replies(dialogue, items):
         elif item.is_tls or not policy.is_enforced:
             is_refused = is_refused or verb == b'MAIL' or item.kind == 'bad' and re.match(rb'MAIL(?![^ \t\v\f\r\0])', item.octets, re.I)
             may = not is_refused and (not is_alone(policy, item) or verb in (b'MAIL', b'RCPT', b'DATA')) and (policy.relay != 'login' or is_logged_in or verb in BEFORE_LOGIN)
-            must(not may or item.code == 421 or item.kind != 'command' or not PLAIN.fullmatch(item.octets), f'refused for nothing: {item}')
+            is_plain = PLAIN.fullmatch(item.octets) or (policy.relay == 'backend' or is_logged_in) and ELSEWHERE.fullmatch(item.octets)
+            must(not may or item.code == 421 or item.kind != 'command' or not is_plain, f'refused for nothing: {item}')
+        if verb == b'MAIL' and item.serial is not None:
+            in_transaction = in_transaction or item.code // 100 == 2
+        elif item.ends_message or verb in (b'EHLO', b'HELO', b'RSET') and item.code // 100 == 2:
+            in_transaction = False
+        must(verb != b'STARTTLS' or item.code != 220 or not in_transaction and not is_logged_in, 'STARTTLS in the midst of it')
         if verb == b'EHLO' and item.code == 250 and item.kind == 'command':
             check_announced(policy, item)
 
@@ -227,7 +276,7 @@ def check_announced(policy, item):
         must(words[0] not in NOT_ANNOUNCED or line[4:] == b'STARTTLS', f'announced: {line!r}')
         if words[0] == b'AUTH':
             bad = [w for w in words if w in NOT_ANNOUNCED_MECHANISMS or w.endswith(b'-PLUS')]
-            must(not bad, f'offered: {line!r}')
+            must(not bad and not policy.hides_auth, f'offered: {line!r}')
             must(policy.may_auth_in_clear or not is_alone(policy, item), f'in the clear: {line!r}')
 
 
@@ -244,8 +293,7 @@ def check(dialogue):
 def check_notes(dialogue):
     """What log and metrics are told."""
     items = [item for link in dialogue.links for item in link.items if item.code is not None and not item.is_own]
-    messages = [item for item in items if item.code // 100 == 2 and (
-        item.kind == 'content' or item.verb in (b'BDAT', b'BURL') and item.octets.upper().endswith(b' LAST'))]
+    messages = [item for item in items if item.code // 100 == 2 and item.ends_message]
     logins = [item for item in items if item.code == 235 and (item.kind == 'sasl' or item.verb == b'AUTH')]
     spared = 'BACKEND_REPLY' in dialogue.notes  # the last reply was none to the module
     for note, found in ('MESSAGE', messages), ('AUTH_OK', logins):

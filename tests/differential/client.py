@@ -10,7 +10,7 @@ import base64
 DOMAINS = [b'example.org', b'example.net', b'EXAMPLE.ORG', b'example.org.', b'example.com', b'elsewhere.test',
            b'xexample.org', b'example.org.evil.test', b'[192.0.2.1]', b'b\xc3\xbccher.example', b'example.org..', b'']
 LOCALS = [b'user', b'a.b', b'User+tag', b'postmaster', b'a%elsewhere.test', b'elsewhere.test!a', b'"a b"', b'"a"', b'a@b',
-          b'@elsewhere.test:a', b'a:b', b'\xc3\xbc', b'a b', b'', b'x' * 64, b'XCLIENT', b'a\tb', b'a>b', b'<a']
+          b'@elsewhere.test:a', b'a:b', b'\xc3\xbc', b'a b', b'', b'x' * 64, b'XCLIENT', b'a\tb', b'a>b', b'<a', b'"a\\"b"', b'"a> AUTH=<"']
 SPOOF = [b'XCLIENT ADDR=192.0.2.7', b'xclient NAME=x', b'XFORWARD NAME=a ADDR=b', b'PROXY TCP4 192.0.2.1 192.0.2.2 1 2',
          b' XCLIENT ADDR=192.0.2.7', b'\tXCLIENT ADDR=192.0.2.7', b'\x0bXFORWARD ADDR=1', b'XCLIENT\tADDR=192.0.2.7', b'XCLIENT',
          b'XCLIENT\x0cADDR=1', b'Proxy\x0bTCP4']
@@ -73,7 +73,7 @@ class Client:
     def address(self):
         rng = self.rng
         if not self.lies():
-            return b'<user@example.org>'
+            return b'<user@example.com>' if rng.random() < 0.1 else b'<user@example.org>'
         if rng.random() < 0.2:
             return rng.choice([b'<>', b'<postmaster>', b'user@example.org', b'', b'< user@example.org>', b'<user@example.org',
                                b'<<user@example.org>>', b'"<x>" <a@example.org>', b'<Postmaster@example.org>', b'<a@example.org>>'])

@@ -24,6 +24,7 @@ class Policy:
         self.has_greeting = rng.random() < 0.2
         self.has_capabilities = rng.random() < 0.1
         self.allows = rng.random() < 0.1
+        self.hides_auth = rng.random() < 0.05
 
     def __str__(self):
         return ' '.join(f'{k}={v}' for k, v in vars(self).items())
@@ -45,8 +46,6 @@ class Dialogue:
         self.policy = Policy(self.rng)
         self.serial = 0
         self.phases, self.links, self.log, self.notes = [], [], [], []
-        self.is_silent = False  # a backend owes answers that never come
-        self.has_closed = False  # the client has sent its end
 
     # ---- what the module says ----
 
@@ -136,7 +135,9 @@ class Dialogue:
         rng, machine, policy = self.rng, self.machine, self.policy
         self.phases.append(Phase(policy.tls == 'implicit'))
         self.absorb(machine.begin(policy))
-        if policy.tls == 'implicit':
+        if rng.random() < 0.002:
+            self.tell('BUSY', CLIENT, 'LIMIT')
+        elif policy.tls == 'implicit':
             self.tell('SECURED')
         else:
             self.tell('CONNECTED')
@@ -160,8 +161,10 @@ class Dialogue:
                 self.tell(rng.choice(['DRAIN', 'DEADLINE', 'STOP', 'ERROR']))
             elif rng.random() < 0.001 and self.links:
                 self.tell('LOST', BACKEND)
-        self.settle()
-        if not machine.is_over and rng.random() < 0.3:
-            self.has_closed = True
-            self.tell('EOF', CLIENT)
+            if rng.random() < 0.01:
+                break
+        if rng.random() < 0.7:
             self.settle()
+        if not machine.is_over and rng.random() < 0.4:
+            self.tell('EOF', CLIENT)
+        self.settle()

@@ -68,7 +68,7 @@ class Machine:
         return self._ask('I', data=bytes([
             TLS.index(policy.tls), policy.is_enforced, policy.may_auth_in_clear, RELAY.index(policy.relay),
             BARE_NEWLINE.index(policy.bare_newline), policy.max_errors, policy.max_auth_failures,
-            policy.is_learned, policy.has_greeting, policy.has_capabilities, policy.allows]))
+            policy.is_learned, policy.has_greeting, policy.has_capabilities, policy.allows, policy.hides_auth]))
 
     def feed(self, side, octets):
         return self._ask('F', side=side, data=octets)

@@ -29,6 +29,10 @@ class Item:
     def verb(self):
         return verb_of(self.octets) if self.kind == 'command' else b''
 
+    @property
+    def ends_message(self):
+        return self.kind == 'content' or self.verb in (b'BDAT', b'BURL') and re.search(rb'[ \t\v\f]LAST[ \t\v\f]*\Z', self.octets, re.I)
+
     def __repr__(self):
         return f'{self.kind} {self.octets[:200]!r}{"" if self.is_whole else " (unfinished)"} -> {self.code}'
 

@@ -19,15 +19,18 @@ from machine import Died, Machine
 
 def show(dialogue):
     print(f'policy: {dialogue.policy}')
-    joined = []
+    said = []
     for who, what in dialogue.log:
-        if joined and joined[-1][0] == who and isinstance(what, bytes) and who.startswith('to '):
-            joined[-1][1] += what
+        if said and said[-1][0] == who and isinstance(what, bytes):
+            said[-1][1].append(what)
         else:
-            joined.append([who, what])
-    for who, what in joined:
-        text = repr(what)[1:] if isinstance(what, bytes) else what
-        print(f'  {who:24} {text if len(text) < 400 else text[:200] + " … " + text[-150:]}')
+            said.append((who, [what]))
+    for who, pieces in said:
+        if who.startswith('to '):
+            pieces = [b''.join(pieces)]
+        texts = [repr(piece)[1:] if isinstance(piece, bytes) else piece for piece in pieces]
+        text = ' | '.join(text if len(text) < 400 else text[:200] + ' … ' + text[-150:] for text in texts)
+        print(f'  {who:24} {text}')
     print(f'  outcome {dialogue.machine.outcome}, end {dialogue.machine.end}')
 
 

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+/* No second envelope (CVE-2023-51764 and its family): what the backend gets of every combination of
+ * CR, LF and NUL around a dot, in every cut and with every `bare_newline`, is read by a strict server
+ * and by lenient ones. All must find the messages that the client has sent, and no other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/player.h"
+
+#define ENVELOPE "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
+
+static const struct policy policies[] = {
+    {.hostname = "mx", .relay = RELAY_BACKEND, .bare_newline = BARE_NEWLINE_NORMALIZE},
+    {.hostname = "mx", .relay = RELAY_BACKEND, .bare_newline = BARE_NEWLINE_REJECT},
+    {.hostname = "mx", .relay = RELAY_BACKEND, .bare_newline = BARE_NEWLINE_PASS},
+};
+
+/* What a server takes for the end of a line before the dot, and behind it. CRLF is one to each. */
+struct reader {
+    bool begins_lf, begins_cr, ends_lf, ends_cr, drops_nul;
+};
+
+#define READERS 32
+
+static struct reader reader_at(unsigned n)
+{
+    return (struct reader){n & 1, n & 2, n & 4, n & 8, n & 16};
+}
+
+static bool has(struct span s, size_t at, const char *what)
+{
+    struct span rest = span_skip(s, at), w = span_of(what);
+
+    return rest.len >= w.len && memcmp(rest.data, w.data, w.len) == 0;
+}
+
+/* What stands behind the end of the content; false: it has none. */
+static bool behind_content(const struct reader *r, struct span s, struct span *rest)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        bool begins = i == 0 || (i >= 2 && has(s, i - 2, "\r\n")) ||
+                      (r->begins_lf && s.data[i - 1] == '\n') ||
+                      (r->begins_cr && s.data[i - 1] == '\r');
+
+        if (s.data[i] != '.' || !begins)
+            continue;
+        *rest = span_skip(s, has(s, i + 1, "\r\n") ? i + 3 : i + 2);
+        if (has(s, i + 1, "\r\n") || (r->ends_lf && has(s, i + 1, "\n")) ||
+            (r->ends_cr && has(s, i + 1, "\r")))
+            return true;
+    }
+    return false;
+}
+
+static struct octets copy(struct span s, bool drops_nul)
+{
+    struct octets o = {0};
+
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] != '\0' || !drops_nul)
+            octets_add(&o, s.data + i, 1);
+    return o;
+}
+
+/* How many messages are begun in what the backend got: the first, and what comes behind its end. */
+static unsigned envelopes(const struct reader *r, struct span got)
+{
+    struct octets o = copy(got, r->drops_nul);
+    struct span rest = {o.data, o.len};
+    unsigned count = 0;
+
+    while (has(rest, 0, ENVELOPE)) {
+        count++;
+        if (!behind_content(r, span_skip(rest, sizeof(ENVELOPE) - 1), &rest))
+            rest = (struct span){0};
+    }
+    assert_int_equal(rest.len, 0);
+    octets_clear(&o);
+    return count;
+}
+
+/* CR, LF and NUL, up to three of them: 40 in all. */
+#define BREAKS 40
+
+static size_t break_at(unsigned n, char *text)
+{
+    static const char octets[] = {'\r', '\n', '\0'};
+    size_t len = 0;
+    unsigned count = 1;
+
+    for (; n >= count; len++, count *= 3)
+        n -= count;
+    for (size_t i = 0; i < len; i++, n /= 3)
+        text[i] = octets[n % 3];
+    return len;
+}
+
+static void enter_content(struct player *p, const struct policy *policy)
+{
+    static const char answers[] = "250 a\r\n250 b\r\n354 c\r\n";
+
+    player_init(p, &smtp_protocol, policy, true);
+    player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+    player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    player_feed(p, SIDE_BACKEND, "220 x\r\n", 7);
+    octets_clear(&p->received[SIDE_BACKEND]);
+    player_feed(p, SIDE_CLIENT, ENVELOPE, sizeof(ENVELOPE) - 1);
+    player_feed(p, SIDE_BACKEND, answers, sizeof(answers) - 1);
+}
+
+static void judge(const struct player *p, struct span content)
+{
+    static const struct reader strict = {0};
+    struct span got = {p->received[SIDE_BACKEND].data, p->received[SIDE_BACKEND].len}, rest;
+    bool is_whole = behind_content(&strict, content, &rest);
+    unsigned sent = is_whole && has(rest, 0, ENVELOPE) ? 2 : 1;
+
+    if (p->outcome == VERDICT_RESET) {
+        assert_int_equal(p->policy->bare_newline, BARE_NEWLINE_REJECT);
+        sent = 1;
+    }
+    for (unsigned n = 0; n < READERS; n++) {
+        struct reader reader = reader_at(n);
+
+        if (n > 0 && p->policy->bare_newline == BARE_NEWLINE_PASS)
+            break; /* the backend is known to be strict */
+        assert_int_equal(envelopes(&reader, got), sent);
+        if (p->outcome == VERDICT_RESET) /* nobody takes the piece for a whole message */
+            assert_false(behind_content(&reader, span_skip(got, sizeof(ENVELOPE) - 1), &rest));
+    }
+}
+
+/* In two pieces; cut 0: octet by octet. */
+static void smuggle(const struct policy *policy, struct span content, size_t cut)
+{
+    struct player p;
+
+    enter_content(&p, policy);
+    for (size_t at = 0; at < content.len; at += cut == 0 ? 1 : cut) {
+        struct span piece = span_skip(content, at);
+
+        if (cut == 0)
+            piece = span_first(piece, 1);
+        else if (at == 0)
+            piece = span_first(piece, cut);
+        player_feed(&p, SIDE_CLIENT, piece.data, piece.len);
+        if (cut > 0 && at > 0)
+            break;
+    }
+    judge(&p, content);
+    player_clear(&p);
+}
+
+static void smuggle_in_every_cut(struct span content, size_t from, size_t to)
+{
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        for (size_t cut = from; cut <= to; cut++)
+            smuggle(&policies[i], content, cut);
+        smuggle(&policies[i], content, 0);
+    }
+}
+
+static void every_break_around_a_dot(void **state)
+{
+    for (unsigned a = 0; a < BREAKS; a++)
+        for (unsigned b = 0; b < BREAKS; b++) {
+            char text[128] = "hello";
+            size_t len = 5;
+
+            len += break_at(a, text + len);
+            text[len++] = '.';
+            len += break_at(b, text + len);
+            memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 5, len + 1);
+        }
+}
+
+/* At the very begin, where content stands as if behind a CRLF. */
+static void every_break_at_the_begin(void **state)
+{
+    for (unsigned a = 0; a < BREAKS; a++)
+        for (unsigned b = 0; b < BREAKS; b++) {
+            char text[128];
+            size_t len = break_at(a, text);
+
+            text[len++] = '.';
+            len += break_at(b, text + len);
+            memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 1, len + 1);
+        }
+}
+
+/* Two dots: what is done to the first must not make an end of the second. */
+static void every_break_between_two_dots(void **state)
+{
+    enum { SHORT = 13 }; /* breaks of up to two octets */
+
+    for (unsigned n = 0; n < SHORT * SHORT * SHORT; n++) {
+        char text[128] = "x";
+        size_t len = 1;
+
+        len += break_at(n % SHORT, text + len);
+        text[len++] = '.';
+        len += break_at(n / SHORT % SHORT, text + len);
+        text[len++] = '.';
+        len += break_at(n / SHORT / SHORT, text + len);
+        memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+        smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, len - 1, len);
+    }
+}
+
+/* Commands: whatever ends a line to somebody, no verb of another's identity stands behind it. */
+static void no_break_hides_a_command(void **state)
+{
+    static const char *const heads[] = {
+        "",       "NOOP",   "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "AUTH PLAIN AAAA",
+        "EHLO x", "BDAT 0", "BDAT 3 LAST"};
+    static const char spoof[] = "XCLIENT ADDR=192.0.2.1\r\nNOOP\r\n";
+
+    for (size_t h = 0; h < sizeof(heads) / sizeof(heads[0]); h++)
+        for (unsigned b = 1; b < BREAKS; b++) {
+            struct player p;
+            const struct octets *got;
+            char text[64];
+
+            player_init(&p, &smtp_protocol, &policies[0], true);
+            player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+            player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+            player_feed(&p, SIDE_BACKEND, "220 x\r\n", 7);
+            player_feed(&p, SIDE_CLIENT, heads[h], strlen(heads[h]));
+            player_feed(&p, SIDE_CLIENT, text, break_at(b, text));
+            player_feed(&p, SIDE_CLIENT, spoof, sizeof(spoof) - 1);
+            player_feed(&p, SIDE_BACKEND, "334 \r\n", 6);
+            got = &p.received[SIDE_BACKEND];
+            for (size_t i = 0; i + 7 <= got->len; i++)
+                assert_memory_not_equal(got->data + i, "XCLIENT", 7);
+            player_clear(&p);
+        }
+}
+
+/* RFC 3030: a chunk is counted, never read. */
+static void a_chunk_is_not_read(void **state)
+{
+    static const char opening[] = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    static const char answers[] = "250-x\r\n250 CHUNKING\r\n250 a\r\n250 b\r\n";
+
+    for (unsigned n = 0; n < BREAKS * BREAKS; n++)
+        for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+            struct player p;
+            char text[128] = "BDAT ?? LAST\r\n";
+            size_t head = strlen(text), len = head;
+
+            len += break_at(n % BREAKS, text + len);
+            text[len++] = '.';
+            len += break_at(n / BREAKS, text + len);
+            memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+            len += sizeof(ENVELOPE) - 1;
+            text[5] = (char)('0' + (len - head) / 10);
+            text[6] = (char)('0' + (len - head) % 10);
+            player_init(&p, &smtp_protocol, &policies[i], true);
+            player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+            player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+            player_feed(&p, SIDE_BACKEND, "220 x\r\n", 7);
+            player_feed(&p, SIDE_CLIENT, opening, sizeof(opening) - 1);
+            player_feed(&p, SIDE_BACKEND, answers, sizeof(answers) - 1);
+            octets_clear(&p.received[SIDE_BACKEND]);
+            player_feed(&p, SIDE_CLIENT, text, head + n % (len - head));
+            player_feed(&p, SIDE_CLIENT, text + head + n % (len - head),
+                        len - head - n % (len - head));
+            player_feed(&p, SIDE_CLIENT, "NOOP\r\n", 6);
+            assert_int_equal(p.received[SIDE_BACKEND].len, len);
+            assert_memory_equal(p.received[SIDE_BACKEND].data, text, (uint32_t)len);
+            player_clear(&p);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_break_around_a_dot),     cmocka_unit_test(every_break_at_the_begin),
+        cmocka_unit_test(every_break_between_two_dots), cmocka_unit_test(no_break_hides_a_command),
+        cmocka_unit_test(a_chunk_is_not_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
