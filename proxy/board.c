@@ -17,7 +17,7 @@
 #include "proxy/log.h"
 
 #define TRIES       64      /* then the writer is stopped in mid-write, or hostile */
-#define RECORDS_MAX 1000000 /* services and backends alike */
+#define RECORDS_MAX 1000000 /* loads and backends alike */
 
 /* A board is its records, one after another, table by table; each on cache lines of
  * its own. */
@@ -53,20 +53,20 @@ static size_t stride(enum table t)
     return (sizeof(_Atomic uint32_t) + value_size[t] + 63) / 64 * 64;
 }
 
-static void count_records(uint32_t count[TABLE_COUNT], uint32_t services, uint32_t backends)
+static void count_records(uint32_t count[TABLE_COUNT], uint32_t loads, uint32_t backends)
 {
     count[TABLE_BACKEND] = backends;
     count[TABLE_LEARNED] = backends;
     count[TABLE_EXPERIENCE] = backends;
-    count[TABLE_LOAD] = services;
+    count[TABLE_LOAD] = loads;
 }
 
-static size_t board_size(uint32_t services, uint32_t backends)
+static size_t board_size(uint32_t loads, uint32_t backends)
 {
     uint32_t count[TABLE_COUNT];
     size_t size = 64; /* never empty, so it can always be mapped */
 
-    count_records(count, services, backends);
+    count_records(count, loads, backends);
     for (enum table t = 0; t < TABLE_COUNT; t++)
         size += count[t] * stride(t);
     return size;
@@ -82,17 +82,17 @@ static struct record *record(const struct board *b, enum table t, size_t index)
     return (struct record *)(void *)(b->data + offset + index * stride(t));
 }
 
-bool board_make(uint32_t services, uint32_t backends, int *writer, int *reader)
+bool board_make(uint32_t loads, uint32_t backends, int *writer, int *reader)
 {
     char path[64];
 
     *writer = *reader = -1;
-    if (services > RECORDS_MAX || backends > RECORDS_MAX) {
+    if (loads > RECORDS_MAX || backends > RECORDS_MAX) {
         errno = EFBIG;
         return false;
     }
     *writer = memfd_create("starttlsd board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (*writer < 0 || ftruncate(*writer, (off_t)board_size(services, backends)) < 0 ||
+    if (*writer < 0 || ftruncate(*writer, (off_t)board_size(loads, backends)) < 0 ||
         fcntl(*writer, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         goto failed;
     /* Opened anew: a duplicate would share the right to write. */
@@ -119,7 +119,7 @@ void board_close(struct board *b)
 }
 
 /* Map it and look at its size; what it holds is judged with every read. */
-static struct board *map(int fd, uint32_t services, uint32_t backends, int protection)
+static struct board *map(int fd, uint32_t loads, uint32_t backends, int protection)
 {
     struct board *b = calloc(1, sizeof *b);
     const int sealed = F_SEAL_SHRINK | F_SEAL_GROW;
@@ -129,9 +129,8 @@ static struct board *map(int fd, uint32_t services, uint32_t backends, int prote
 
     if (b == NULL)
         goto failed;
-    if (services > RECORDS_MAX || backends > RECORDS_MAX || seals < 0 ||
-        (seals & sealed) != sealed || fstat(fd, &st) < 0 ||
-        st.st_size != (off_t)board_size(services, backends)) {
+    if (loads > RECORDS_MAX || backends > RECORDS_MAX || seals < 0 || (seals & sealed) != sealed ||
+        fstat(fd, &st) < 0 || st.st_size != (off_t)board_size(loads, backends)) {
         errno = EINVAL;
         goto failed;
     }
@@ -140,7 +139,7 @@ static struct board *map(int fd, uint32_t services, uint32_t backends, int prote
         goto failed;
     b->data = data;
     b->size = (size_t)st.st_size;
-    count_records(b->count, services, backends);
+    count_records(b->count, loads, backends);
     close(fd);
     return b;
 failed:
@@ -150,27 +149,14 @@ failed:
     return NULL;
 }
 
-struct board *board_open_writer(int fd, uint32_t services, uint32_t backends)
+struct board *board_open_writer(int fd, uint32_t loads, uint32_t backends)
 {
-    struct board *b = map(fd, services, backends, PROT_READ | PROT_WRITE);
-
-    if (b == NULL)
-        return NULL;
-    /* A predecessor may have died in mid-write. */
-    for (enum table t = 0; t < TABLE_COUNT; t++)
-        for (size_t i = 0; i < b->count[t]; i++) {
-            struct record *r = record(b, t, i);
-            uint32_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
-
-            if (sequence % 2 != 0)
-                atomic_store_explicit(&r->sequence, sequence + 1, memory_order_release);
-        }
-    return b;
+    return map(fd, loads, backends, PROT_READ | PROT_WRITE);
 }
 
-struct board *board_open_reader(int fd, uint32_t services, uint32_t backends)
+struct board *board_open_reader(int fd, uint32_t loads, uint32_t backends)
 {
-    struct board *b = map(fd, services, backends, PROT_READ);
+    struct board *b = map(fd, loads, backends, PROT_READ);
 
     if (b == NULL)
         return NULL;
@@ -188,9 +174,10 @@ struct board *board_open_reader(int fd, uint32_t services, uint32_t backends)
 static void put(struct board *b, enum table t, size_t index, const void *value)
 {
     struct record *r = record(b, t, index);
-    uint32_t sequence = atomic_load_explicit(&r->sequence, memory_order_relaxed);
+    /* It is odd already where a predecessor died in mid-write. */
+    uint32_t odd = atomic_load_explicit(&r->sequence, memory_order_relaxed) | 1;
 
-    atomic_store_explicit(&r->sequence, sequence + 1, memory_order_relaxed);
+    atomic_store_explicit(&r->sequence, odd, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
     for (size_t i = 0; i < value_size[t] / 4; i++) {
         uint32_t word;
@@ -198,7 +185,7 @@ static void put(struct board *b, enum table t, size_t index, const void *value)
         memcpy(&word, (const unsigned char *)value + i * 4, 4);
         atomic_store_explicit(&r->word[i], word, memory_order_relaxed);
     }
-    atomic_store_explicit(&r->sequence, sequence + 2, memory_order_release);
+    atomic_store_explicit(&r->sequence, odd + 1, memory_order_release);
 }
 
 /* False: torn at every try. */
@@ -273,6 +260,13 @@ static bool is_sane_learned(const void *value)
     return true;
 }
 
+static bool is_sane_load(const void *value)
+{
+    const struct board_load *l = value;
+
+    return memchr(l->service, '\0', sizeof l->service) != NULL; /* any count is one */
+}
+
 static bool is_sane_number(const void *value)
 {
     return true; /* any count and any time is one; who compares times takes a future one as now */
@@ -313,12 +307,12 @@ void board_get_experience(struct board *b, size_t backend, struct board_experien
     get(b, TABLE_EXPERIENCE, backend, value, is_sane_number);
 }
 
-void board_put_load(struct board *b, size_t service, const struct board_load *value)
+void board_put_load(struct board *b, size_t row, const struct board_load *value)
 {
-    put(b, TABLE_LOAD, service, value);
+    put(b, TABLE_LOAD, row, value);
 }
 
-void board_get_load(struct board *b, size_t service, struct board_load *value)
+void board_get_load(struct board *b, size_t row, struct board_load *value)
 {
-    get(b, TABLE_LOAD, service, value, is_sane_number);
+    get(b, TABLE_LOAD, row, value, is_sane_load);
 }

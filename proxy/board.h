@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Shared memory with one writer: the scout's board (addresses and health of backends, read by
- * workers) and each worker's (what its sessions met, read by the scout and, later, by the
- * exporter). A board is made for one snapshot. Nothing on it is secret, and a reader trusts nothing
- * it reads. */
+/* Shared memory with one writer. For one snapshot: the scout's board (addresses and health of
+ * backends, read by workers) and each worker's (what its sessions met, read by the scout). For one
+ * life of a worker: its tally, how many sessions and connections it has (tally.h). Nothing on a
+ * board is secret, and a reader trusts nothing it reads. */
 #ifndef STARTTLSD_BOARD_H
 #define STARTTLSD_BOARD_H
 
@@ -39,22 +39,27 @@ struct board_experience {
     uint64_t last_failure_ms;
 };
 
-/* What a worker says of one service. */
+#define BOARD_SERVICE_MAX 52
+
+/* What a worker says of one service. It names it, since a tally outlives snapshots, and with them
+ * every numbering. */
 struct board_load {
+    char service[BOARD_SERVICE_MAX]; /* ended by a NUL; "": a row that was never used */
     uint32_t sessions;
-    uint32_t connections; /* to backends */
-    uint32_t waiting;     /* sessions that wait for one of these (backend_max_connections) */
+    uint32_t connections;      /* to backends */
+    uint32_t waiting;          /* sessions that wait for one of these (backend_max_connections) */
+    uint64_t first_waiting_ns; /* CLOCK_MONOTONIC: since when the first of them does; 0: nobody */
 };
 
 struct board; /* one mapping */
 
-/* Master: a sealed memory file for `services` services with `backends` backends in total. The two
+/* Master: a sealed memory file for `loads` services' load and for `backends` backends. The two
  * ends: *writer for the one process that writes it, *reader read-only. False: errno. */
-MUST_CHECK bool board_make(uint32_t services, uint32_t backends, int *writer, int *reader);
+MUST_CHECK bool board_make(uint32_t loads, uint32_t backends, int *writer, int *reader);
 
 /* Map it; `fd` is closed in any case. NULL: not a board of that size, or no memory; logged. */
-MUST_CHECK struct board *board_open_writer(int fd, uint32_t services, uint32_t backends);
-MUST_CHECK struct board *board_open_reader(int fd, uint32_t services, uint32_t backends);
+MUST_CHECK struct board *board_open_writer(int fd, uint32_t loads, uint32_t backends);
+MUST_CHECK struct board *board_open_reader(int fd, uint32_t loads, uint32_t backends);
 void board_close(struct board *b);
 
 /* The scout's side. A board begins with every backend unknown and unresolved. */
@@ -71,7 +76,7 @@ uint32_t board_learned_version(const struct board *b, size_t backend);
 /* The workers' side. */
 void board_put_experience(struct board *b, size_t backend, const struct board_experience *value);
 void board_get_experience(struct board *b, size_t backend, struct board_experience *value);
-void board_put_load(struct board *b, size_t service, const struct board_load *value);
-void board_get_load(struct board *b, size_t service, struct board_load *value);
+void board_put_load(struct board *b, size_t row, const struct board_load *value);
+void board_get_load(struct board *b, size_t row, struct board_load *value);
 
 #endif

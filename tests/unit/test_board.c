@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 
 #include "proxy/board.h"
 
-#define SERVICES 2
+#define LOADS    2
 #define BACKENDS 3
 
 /* The first record is backend 0: its sequence number, then its words. */
@@ -36,12 +37,12 @@ static int open_fixture(void **state)
     struct stat st;
     int writer, reader;
 
-    if (!board_make(SERVICES, BACKENDS, &writer, &reader))
+    if (!board_make(LOADS, BACKENDS, &writer, &reader))
         return -1;
     f.writer_fd = dup(writer);
     f.reader_fd = dup(reader);
-    f.writer = board_open_writer(writer, SERVICES, BACKENDS);
-    f.reader = board_open_reader(reader, SERVICES, BACKENDS);
+    f.writer = board_open_writer(writer, LOADS, BACKENDS);
+    f.reader = board_open_reader(reader, LOADS, BACKENDS);
     fstat(f.writer_fd, &st);
     f.size = (size_t)st.st_size;
     f.raw = mmap(NULL, f.size, PROT_READ | PROT_WRITE, MAP_SHARED, f.writer_fd, 0);
@@ -89,20 +90,20 @@ static void what_is_put_is_got_at_both_ends(void **state)
     struct fixture *f = *state;
     struct board_backend in = example(), out;
     struct board_experience met = {7, UINT64_C(1) << 40, 5}, seen;
-    struct board_load load = {11}, carried;
+    struct board_load load = {.service = "mx", .sessions = 11}, carried;
 
     board_put_backend(f->writer, BACKENDS - 1, &in);
     board_put_experience(f->writer, 1, &met);
-    board_put_load(f->writer, SERVICES - 1, &load);
+    board_put_load(f->writer, LOADS - 1, &load);
     board_get_backend(f->reader, BACKENDS - 1, &out);
     assert_memory_equal(out.address, in.address, sizeof in.address);
     assert_int_equal(out.health, BACKEND_UP);
     board_get_experience(f->reader, 1, &seen);
     assert_int_equal(seen.failures, 7);
     assert_true(seen.last_success_ms == UINT64_C(1) << 40);
-    board_get_load(f->reader, SERVICES - 1, &carried);
+    board_get_load(f->reader, LOADS - 1, &carried);
     assert_int_equal(carried.sessions, 11);
-    board_get_load(f->writer, SERVICES - 1, &carried);
+    board_get_load(f->writer, LOADS - 1, &carried);
     assert_int_equal(carried.sessions, 11);
     board_get_load(f->reader, 0, &carried);
     assert_int_equal(carried.sessions, 0);
@@ -156,6 +157,21 @@ static void nonsense_is_not_read(void **state)
     }
 }
 
+static void load_without_an_end_of_its_name_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+    struct board_load load = {.service = "mx", .sessions = 3}, out;
+
+    board_put_load(f->writer, 0, &load);
+    board_get_load(f->reader, 0, &out);
+    memset(load.service, 'x', sizeof load.service);
+    load.sessions = 4;
+    board_put_load(f->writer, 0, &load);
+    board_get_load(f->reader, 0, &out);
+    assert_string_equal(out.service, "mx");
+    assert_int_equal(out.sessions, 3);
+}
+
 static void torn_record_gives_the_last_good_one(void **state)
 {
     struct fixture *f = *state;
@@ -176,11 +192,11 @@ static void successor_ends_what_its_predecessor_began(void **state)
     struct board *successor;
 
     f->raw[0] = 7;
-    successor = board_open_writer(dup(f->writer_fd), SERVICES, BACKENDS);
+    successor = board_open_writer(dup(f->writer_fd), LOADS, BACKENDS);
     assert_non_null(successor);
-    assert_int_equal(f->raw[0] % 2, 0);
     good.health = BACKEND_DOWN;
     board_put_backend(successor, 0, &good);
+    assert_int_equal(f->raw[0] % 2, 0);
     board_get_backend(f->reader, 0, &out);
     assert_int_equal(out.health, BACKEND_DOWN);
     board_close(successor);
@@ -191,13 +207,13 @@ static void only_a_sealed_board_of_that_size_is_opened(void **state)
     struct fixture *f = *state;
     int loose = memfd_create("loose", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    assert_null(board_open_reader(dup(f->reader_fd), SERVICES + 1, BACKENDS));
-    assert_null(board_open_writer(dup(f->writer_fd), SERVICES, BACKENDS - 1));
+    assert_null(board_open_reader(dup(f->reader_fd), LOADS + 1, BACKENDS));
+    assert_null(board_open_writer(dup(f->writer_fd), LOADS, BACKENDS - 1));
     assert_null(board_open_reader(dup(f->reader_fd), UINT32_MAX, UINT32_MAX));
-    assert_null(board_open_writer(dup(f->reader_fd), SERVICES, BACKENDS));
+    assert_null(board_open_writer(dup(f->reader_fd), LOADS, BACKENDS));
     assert_int_equal(ftruncate(loose, (off_t)f->size), 0);
-    assert_null(board_open_reader(loose, SERVICES, BACKENDS));
-    assert_null(board_open_reader(open("/dev/null", O_RDONLY), SERVICES, BACKENDS));
+    assert_null(board_open_reader(loose, LOADS, BACKENDS));
+    assert_null(board_open_reader(open("/dev/null", O_RDONLY), LOADS, BACKENDS));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -210,6 +226,7 @@ int main(void)
         TEST(readers_end_cannot_be_written),
         TEST(nobody_can_resize_or_seal_it),
         TEST(nonsense_is_not_read),
+        TEST(load_without_an_end_of_its_name_is_not_read),
         TEST(torn_record_gives_the_last_good_one),
         TEST(successor_ends_what_its_predecessor_began),
         TEST(only_a_sealed_board_of_that_size_is_opened),
