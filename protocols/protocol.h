@@ -29,7 +29,7 @@ enum event_kind {
                        is dropped */
     EVENT_LOST,     /* the backend's connection broke, without an orderly end */
     EVENT_DEADLINE, /* the session has taken, or been silent for, too long */
-    EVENT_BUSY,     /* instead of the client's EVENT_CONNECTED: a limit is reached */
+    EVENT_BUSY,     /* instead of EVENT_CONNECTED, of either side: a limit is reached */
     EVENT_DRAIN,    /* say goodbye at the next point where nothing is lost by it */
     EVENT_STOP,     /* say goodbye now, unless a reply has been begun */
     EVENT_ERROR,    /* our own fault, pool or memory is empty: the same, with END_ERROR */

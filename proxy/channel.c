@@ -50,6 +50,8 @@ static const struct rule {
                        sizeof(struct message_start), TALK_FRESH, TALK_OPEN},
     [MESSAGE_TICKETS] = {"tickets", CHANNEL_MASTER, WORKER, sizeof(struct tls_ticket_keys),
                          TALK_OPEN | TALK_GIVING | TALK_ASKED},
+    [MESSAGE_TALLY] = {"tally", CHANNEL_MASTER, WORKER, sizeof(struct message_slot),
+                       TALK_OPEN | TALK_GIVING | TALK_ASKED, .fd_max = {1, 0}},
     [MESSAGE_PREPARE] = {"prepare", CHANNEL_MASTER, WORKER | SCOUT, sizeof(struct message_prepare),
                          TALK_OPEN, TALK_GIVING, .fd_min = {3, 2}, .fd_max = {3, 2}},
     [MESSAGE_PLACE] = {"place", CHANNEL_MASTER, WORKER, sizeof(struct message_place), TALK_GIVING,

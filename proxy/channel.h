@@ -21,6 +21,8 @@ enum message_kind {
     /* from the master */
     MESSAGE_START,   /* first of all: who you are */
     MESSAGE_TICKETS, /* the keys from now on */
+    MESSAGE_TALLY,   /* a worker's board of counts: your own, before all generations, or another's;
+                        without one: that worker is dead */
     MESSAGE_PREPARE, /* a generation follows. Worker: bundle, scout's board, own board; scout:
                         bundle, own board */
     MESSAGE_PLACE,   /* an address that a service listens on, and its sockets if they are new to you

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "proxy/log.h"
+#include "proxy/tally.h"
 
 #define LONG_LIFE_SECONDS   60.0
 #define RETRY_MAX_SECONDS   30.0
@@ -81,6 +82,49 @@ static void close_offer(struct member *m, enum message_kind kind)
         return;
     child_send(&m->child, kind, &generation, NULL, 0);
     m->offered = 0;
+}
+
+/* What worker `of` counts, or that it is dead. */
+static void tell_tally(struct member *to, const struct member *of)
+{
+    struct message_slot slot = {of->child.slot};
+
+    if (to != of && is_running(to))
+        child_send(&to->child, MESSAGE_TALLY, &slot, &of->tally, of->tally >= 0 ? 1 : 0);
+}
+
+/* A blank board for a new life. False: logged. */
+static bool open_tally(struct member *m, int *writer)
+{
+    if (board_make(TALLY_ROWS, 0, writer, &m->tally))
+        return true;
+    log_errno(LEVEL_ERROR, "worker.failed", "role", "worker", NULL);
+    return false;
+}
+
+static void share_tally(struct member *m, int writer)
+{
+    struct message_slot own = {m->child.slot};
+
+    child_send(&m->child, MESSAGE_TALLY, &own, &writer, 1);
+    close(writer);
+    for (uint32_t i = 0; i < m->crew->workers; i++) {
+        struct member *other = &m->crew->worker[i];
+
+        tell_tally(other, m);
+        if (is_running(other))
+            tell_tally(m, other);
+    }
+}
+
+/* Its sessions died with it: from now on they count for nobody. */
+static void close_tally(struct member *m)
+{
+    if (m->tally < 0)
+        return;
+    close(fd_take(&m->tally));
+    for (uint32_t i = 0; i < m->crew->workers; i++)
+        tell_tally(&m->crew->worker[i], m);
 }
 
 /* A new line between scout and resolver, whenever one of them is new. */
@@ -167,6 +211,7 @@ static void member_start(struct member *m)
 {
     struct crew *c = m->crew;
     const struct config *config = c->current->config;
+    int tally = -1; /* the writer's end */
     struct message_start start = {.privileges = c->privileges,
                                   .slot = m->child.slot,
                                   .workers = c->workers,
@@ -175,17 +220,26 @@ static void member_start(struct member *m)
                                   .log_level = config->log_level};
 
     m->started = ev_now(c->loop);
+    if (m->child.role == ROLE_WORKER && !open_tally(m, &tally)) {
+        retry_later(m);
+        return;
+    }
     if (!child_start(&m->child, c->loop, m->child.role == ROLE_RESOLVER ? -1 : c->root)) {
+        if (tally >= 0)
+            close(tally);
+        close_tally(m);
         retry_later(m);
         return;
     }
     m->state = m->child.role == ROLE_RESOLVER ? MEMBER_READY : MEMBER_STARTING;
     m->offered = 0;
     child_send(&m->child, MESSAGE_START, &start, NULL, 0);
-    if (m->child.role == ROLE_WORKER)
+    if (m->child.role == ROLE_WORKER) {
         child_send(&m->child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
-    else
+        share_tally(m, tally);
+    } else {
         connect_peers(c);
+    }
     if (m->child.role != ROLE_RESOLVER) {
         offer(m, c->current);
         schedule(m, ANSWER_SECONDS);
@@ -248,6 +302,7 @@ static void on_message(struct child *child, struct message *message)
         break;
     case MESSAGE_START:
     case MESSAGE_TICKETS:
+    case MESSAGE_TALLY:
     case MESSAGE_PREPARE:
     case MESSAGE_PLACE:
     case MESSAGE_EXPERIENCE:
@@ -298,6 +353,7 @@ static void on_death(struct child *child, int status)
     if (!is_wanted_death(m, status))
         log_death(m, status);
     m->state = MEMBER_GONE;
+    close_tally(m);
     if (m->child.role == ROLE_RESOLVER && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         m->deaths = 0; /* a stuck name, no fault: its own time limit is slow enough */
     if (!c->is_stopping) {
@@ -312,6 +368,7 @@ static void on_death(struct child *child, int status)
 static void member_init(struct member *m, struct crew *c, enum role role, uint32_t slot)
 {
     *m = (struct member){.crew = c,
+                         .tally = -1,
                          .child = {.role = role,
                                    .slot = slot,
                                    .on_message = on_message,
@@ -337,6 +394,8 @@ void crew_clear(struct crew *c)
 {
     for (uint32_t i = 0; i < MEMBERS(c); i++)
         ev_timer_stop(c->loop, &member_at(c, i)->retry);
+    for (uint32_t i = 0; i < c->workers; i++)
+        close_tally(&c->worker[i]);
     free(c->worker);
     c->worker = NULL;
 }

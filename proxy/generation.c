@@ -156,18 +156,17 @@ struct generation *generation_load(const char *path, const char *fqdn, uint32_t 
 
 static bool open_boards(struct generation *g, uint32_t workers, struct diagnosis *d)
 {
-    uint32_t services = (uint32_t)g->config->service_count;
     uint32_t backends = (uint32_t)g->config->backend_total;
 
     g->worker = calloc(workers, sizeof *g->worker);
-    if (g->worker == NULL || !board_make(services, backends, &g->scout.writer, &g->scout.reader)) {
+    if (g->worker == NULL || !board_make(0, backends, &g->scout.writer, &g->scout.reader)) {
         out_of(d, "a board");
         return false;
     }
     for (; g->workers < workers; g->workers++) {
         struct generation_board *b = &g->worker[g->workers];
 
-        if (!board_make(services, backends, &b->writer, &b->reader)) {
+        if (!board_make(0, backends, &b->writer, &b->reader)) {
             out_of(d, "a board");
             return false;
         }

@@ -64,15 +64,13 @@ static void add_experience(struct scout *s, struct message *m)
 
     if (s->experience == NULL || worker >= s->workers || s->experience[worker] != NULL)
         return; /* without it the scout has its own eyes still */
-    s->experience[worker] =
-        board_open_reader(fd_take(&m->fd[0]), s->coming.services, s->coming.backends);
+    s->experience[worker] = board_open_reader(fd_take(&m->fd[0]), 0, s->coming.backends);
 }
 
 static bool build(struct scout *s)
 {
     struct bundle *bundle = bundle_open(fd_take(&s->bundle));
-    struct board *board =
-        board_open_writer(fd_take(&s->board), s->coming.services, s->coming.backends);
+    struct board *board = board_open_writer(fd_take(&s->board), 0, s->coming.backends);
 
     if (bundle == NULL || board == NULL || s->experience == NULL) {
         bundle_close(bundle);
@@ -148,6 +146,7 @@ static void on_message(void *context, struct message *m)
     case MESSAGE_STOP: leave(s, 0); break;
     case MESSAGE_START:
     case MESSAGE_TICKETS:
+    case MESSAGE_TALLY:
     case MESSAGE_PLACE:
     case MESSAGE_ADOPT:
     case MESSAGE_GIVE_BACK:

@@ -114,6 +114,7 @@ static ev_tstamp backend_due(const struct session *s)
 
     switch (s->backend_state) {
     case BACKEND_STATE_WAITING: return deadline_now() + RESOLVE_POLL_MS / 1000.;
+    case BACKEND_STATE_QUEUED: return deadline_after(s->phase_since, QUOTA_WAIT_MS);
     case BACKEND_STATE_CONNECTED: return deadline_after(s->phase_since, c->greeting_timeout_ms);
     case BACKEND_STATE_NONE:
     case BACKEND_STATE_CONNECTING: return deadline_after(s->phase_since, c->connect_timeout_ms);
@@ -315,10 +316,13 @@ static void on_task(struct task *task)
 {
     struct session *s = (struct session *)task;
 
-    if (s->phase == PHASE_HANDSHAKE)
+    if (s->phase == PHASE_HANDSHAKE) {
         shake(s);
-    else
-        run(s);
+        return;
+    }
+    if (s->backend_state == BACKEND_STATE_QUEUED && s->place.state == QUOTA_IN)
+        session_connect(s);
+    run(s);
 }
 
 /* A peer that takes octets is alive. */
@@ -382,12 +386,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
     case PHASE_PREAMBLE:
     case PHASE_GATE: session_tell(s, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
     case PHASE_HANDSHAKE: session_close(s, END_TIMEOUT, false); break;
-    case PHASE_BACKEND:
-        if (s->backend_state == BACKEND_STATE_WAITING)
-            session_connect(s);
-        else
-            session_next_backend(s, false, "timeout");
-        break;
+    case PHASE_BACKEND: session_connect_late(s); break;
     case PHASE_CLOSING: session_linger(s, true); break;
     }
     run(s);
@@ -419,7 +418,7 @@ static void refuse(struct engine *e, const struct snapshot_service *service, int
 
     p->init(machine, &service->config->policy, &clear);
     v = p->step(machine, &busy, (struct span){"", 0});
-    session_log_refused(service, peer);
+    session_log_refused(service, peer, LEVEL_WARNING, "max_sessions");
     if (service->config->policy.tls != FRONT_IMPLICIT)
         (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
     close(fd);
@@ -428,25 +427,34 @@ static void refuse(struct engine *e, const struct snapshot_service *service, int
 static void enlist(struct session *s)
 {
     struct engine *e = s->engine;
-    struct board_load load;
 
     s->next = e->all;
     if (e->all != NULL)
         e->all->previous = s;
     e->all = s;
-    board_get_load(s->snapshot->own, s->service->index, &load);
-    load.sessions++;
-    board_put_load(s->snapshot->own, s->service->index, &load);
+}
+
+/* As many sessions as there may be, of this worker or of the service. Else this one is counted. */
+static bool is_beyond_limits(struct session *s)
+{
+    uint32_t max = s->service->config->max_sessions;
+
+    if (engine_sessions(s->engine) > s->engine->max_sessions ||
+        (max != CONFIG_OFF && quota_sessions(s->service->quota) >= max)) {
+        session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "max_sessions");
+        return true;
+    }
+    quota_add_session(s->service->quota);
+    s->is_counted = true;
+    return false;
 }
 
 /* Why no session can be had now; END_NONE: one can. */
-static enum end why_busy(const struct session *s)
+static enum end why_busy(struct session *s)
 {
-    const struct engine *e = s->engine;
-
-    if (engine_sessions(e) > e->max_sessions)
+    if (is_beyond_limits(s))
         return END_LIMIT;
-    if (e->is_draining)
+    if (s->engine->is_draining)
         return END_DRAINED;
     if (backend_all_down(s->snapshot, s->service)) /* so that an MX sender moves on at once */
         return END_BACKEND_UNREACHABLE;

@@ -30,7 +30,8 @@ enum phase {
 
 enum backend_state {
     BACKEND_STATE_NONE,
-    BACKEND_STATE_WAITING,
+    BACKEND_STATE_WAITING, /* for the resolver's answer */
+    BACKEND_STATE_QUEUED,  /* for a connection that another session has */
     BACKEND_STATE_CONNECTING,
     BACKEND_STATE_CONNECTED
 };
@@ -51,6 +52,8 @@ struct session {
     enum phase phase;
     enum backend_state backend_state;
     struct backend_try try;
+    bool is_counted;          /* among the service's sessions */
+    struct quota_place place; /* among the service's connections */
     /* By side. */
     bool is_ready[2];  /* the socket was announced readable */
     bool is_held[2];   /* the module said HOLD */
@@ -107,10 +110,14 @@ MUST_CHECK struct span session_show(struct session *s, enum side side, struct sp
 
 void session_set_phase(struct session *s, enum phase phase);
 
-/* Connect to the next address that is left to try; without one tells EVENT_BACKEND_FAILED. */
+/* Connect to the next address that is left to try, when it is this session's turn; called again when
+ * it is. Without an address tells EVENT_BACKEND_FAILED; where too many wait, EVENT_BUSY. */
 void session_connect(struct session *s);
 
-/* The socket is writable, or the time for this address is over. */
+/* The way to the backend has taken too long, where it stands: the next step, or the end. */
+void session_connect_late(struct session *s);
+
+/* The socket is writable. */
 void session_connect_ready(struct session *s);
 
 /* STARTTLS in mid-session: behind it, another backend connection begins everything anew. */

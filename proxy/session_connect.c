@@ -47,9 +47,16 @@ void session_leave_backend(struct session *s)
         return;
     stream_flush(&s->backend); /* its farewell; what it does not take of that is no loss */
     drop_backend(s);
+    quota_leave(s->service->quota, &s->place);
     s->try = (struct backend_try){0};
     s->has_ended[SIDE_BACKEND] = false;
     s->backend_address = (union board_address){0};
+}
+
+static void set_state(struct session *s, enum backend_state state)
+{
+    s->backend_state = state;
+    s->phase_since = deadline_now();
 }
 
 static void watch(struct session *s, int fd)
@@ -57,13 +64,13 @@ static void watch(struct session *s, int fd)
     stream_open(&s->backend, s->engine->scratch, SIDE_BACKEND, fd);
     ev_io_set(&s->backend_io, fd, EV_WRITE);
     ev_io_start(s->engine->loop, &s->backend_io);
-    s->backend_state = BACKEND_STATE_CONNECTING;
-    s->phase_since = deadline_now();
+    set_state(s, BACKEND_STATE_CONNECTING);
 }
 
 static void give_up(struct session *s)
 {
     s->backend_state = BACKEND_STATE_NONE;
+    quota_leave(s->service->quota, &s->place);
     session_tell(s, EVENT_BACKEND_FAILED, SIDE_BACKEND,
                  s->try.was_refused ? END_BACKEND_REFUSED : END_BACKEND_UNREACHABLE);
 }
@@ -73,12 +80,46 @@ static bool has_waited_enough(const struct session *s)
     return deadline_after(s->phase_since, s->service->config->connect_timeout_ms) <= deadline_now();
 }
 
+static void refuse(struct session *s)
+{
+    s->backend_state = BACKEND_STATE_NONE;
+    quota_leave(s->service->quota, &s->place);
+    session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "backend_max_connections");
+    session_tell(s, EVENT_BUSY, SIDE_BACKEND, END_LIMIT);
+}
+
+static void on_turn(void *context)
+{
+    struct session *s = context;
+
+    engine_soon(s->engine, &s->task);
+}
+
+/* A connection that the service may have. It is kept over addresses that fail: others came later. */
+static bool has_turn(struct session *s)
+{
+    if (s->place.state == QUOTA_OUT) {
+        s->place.on_turn = on_turn;
+        s->place.context = s;
+        switch (quota_enter(s->service->quota, &s->place)) {
+        case QUOTA_OUT: refuse(s); return false;
+        case QUOTA_WAITING: set_state(s, BACKEND_STATE_QUEUED); return false;
+        case QUOTA_IN: return true;
+        }
+    }
+    if (s->place.state == QUOTA_IN && s->backend_state == BACKEND_STATE_QUEUED)
+        set_state(s, BACKEND_STATE_NONE); /* the time for connecting begins now */
+    return s->place.state == QUOTA_IN;
+}
+
 void session_connect(struct session *s)
 {
     int fd;
 
     if (s->phase != PHASE_BACKEND)
         session_set_phase(s, PHASE_BACKEND);
+    if (!has_turn(s))
+        return;
     for (;;) {
         switch (backend_next(&s->try, s->snapshot, s->service, &s->backend_address)) {
         case BACKEND_NEXT_LATER:
@@ -111,6 +152,22 @@ void session_next_backend(struct session *s, bool was_refused, const char *why)
     session_connect(s);
 }
 
+void session_connect_late(struct session *s)
+{
+    switch (s->backend_state) {
+    case BACKEND_STATE_WAITING: session_connect(s); return;
+    case BACKEND_STATE_QUEUED:
+        if (s->place.state == QUOTA_IN)
+            session_connect(s);
+        else
+            refuse(s);
+        return;
+    case BACKEND_STATE_NONE:
+    case BACKEND_STATE_CONNECTING:
+    case BACKEND_STATE_CONNECTED: session_next_backend(s, false, "timeout"); return;
+    }
+}
+
 void session_connect_ready(struct session *s)
 {
     int error = backend_connect_error(s->backend.fd);
@@ -121,7 +178,6 @@ void session_connect_ready(struct session *s)
         session_next_backend(s, false, strerror_r(error, space, sizeof space));
         return;
     }
-    s->backend_state = BACKEND_STATE_CONNECTED;
-    s->phase_since = deadline_now();
+    set_state(s, BACKEND_STATE_CONNECTED);
     session_tell(s, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
 }

@@ -33,21 +33,8 @@ static void end_now(struct session *s)
     engine_soon(s->engine, &s->task);
 }
 
-static void count_out(struct session *s)
+static void close_backend(struct session *s, bool is_reset)
 {
-    struct board_load load;
-
-    board_get_load(s->snapshot->own, s->service->index, &load);
-    if (load.sessions > 0)
-        load.sessions--;
-    board_put_load(s->snapshot->own, s->service->index, &load);
-}
-
-static void let_backend_go(struct session *s, bool is_reset)
-{
-    s->backend_state = BACKEND_STATE_NONE;
-    if (s->backend.fd < 0)
-        return;
     ev_io_stop(s->engine->loop, &s->backend_io);
     if (!is_reset)
         stream_flush(&s->backend);
@@ -56,6 +43,15 @@ static void let_backend_go(struct session *s, bool is_reset)
         stream_reset(&s->backend);
     else
         stream_close(&s->backend);
+}
+
+/* Closed first, counted after that: the backend never has more than is counted. */
+static void let_backend_go(struct session *s, bool is_reset)
+{
+    s->backend_state = BACKEND_STATE_NONE;
+    if (s->backend.fd >= 0)
+        close_backend(s, is_reset);
+    quota_leave(s->service->quota, &s->place);
 }
 
 void session_close(struct session *s, enum end end, bool is_reset)
@@ -68,7 +64,8 @@ void session_close(struct session *s, enum end end, bool is_reset)
     if (end == END_CLIENT_CLOSED && s->client.is_eof && !s->client.is_closed_in_order)
         s->end = END_CLIENT_LOST;
     session_log_end(s);
-    count_out(s);
+    if (s->is_counted)
+        quota_drop_session(s->service->quota);
     let_backend_go(s, is_reset);
     stream_finish(&s->client);
     session_set_phase(s, PHASE_CLOSING);

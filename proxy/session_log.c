@@ -199,13 +199,14 @@ void session_log_failed(const struct session *s, const char *reason)
     log_end(&line);
 }
 
-void session_log_refused(const struct snapshot_service *service, const union board_address *client)
+void session_log_refused(const struct snapshot_service *service, const union board_address *client,
+                         enum log_level level, const char *reason)
 {
     struct log_line line;
 
-    log_begin(&line, LEVEL_WARNING, "session.refused");
+    log_begin(&line, level, "session.refused");
     log_text(&line, "service", service->config->name);
     log_client(&line, client);
-    log_text(&line, "reason", "max_sessions");
+    log_text(&line, "reason", reason);
     log_end(&line);
 }

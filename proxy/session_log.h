@@ -23,7 +23,8 @@ void session_log_backend_failed(const struct session *s, const char *reason);
 /* session.failed: our own fault. */
 void session_log_failed(const struct session *s, const char *reason);
 
-/* session.refused: no room for a session at all. */
-void session_log_refused(const struct snapshot_service *service, const union board_address *client);
+/* session.refused: which limit it met; session.end follows only where the session has begun. */
+void session_log_refused(const struct snapshot_service *service, const union board_address *client,
+                         enum log_level level, const char *reason);
 
 #endif

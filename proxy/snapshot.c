@@ -18,6 +18,8 @@ static void snapshot_clear(struct snapshot *s)
         if (s->service[i].tls != NULL)
             tls_context_free(s->service[i].tls);
         free(s->service[i].learned);
+        if (s->service[i].quota != NULL)
+            quota_put(s->service[i].quota);
     }
     free(s->service);
     if (s->config != NULL)
@@ -30,7 +32,7 @@ static void snapshot_clear(struct snapshot *s)
 
 /* Every service, so that all complaints are known; false if there was one. */
 static bool build_services(struct snapshot *s, const struct config_source *source,
-                           struct tls_tickets *tickets, struct diagnosis *d)
+                           struct tls_tickets *tickets, struct quotas *quotas, struct diagnosis *d)
 {
     const struct config *config = s->config;
     size_t backends = 0;
@@ -41,8 +43,12 @@ static bool build_services(struct snapshot *s, const struct config_source *sourc
     for (size_t i = 0; i < config->service_count; i++) {
         const struct service *c = &config->service[i];
 
-        s->service[i] =
-            (struct snapshot_service){.config = c, .first_backend = backends, .index = i};
+        s->service[i] = (struct snapshot_service){
+            .config = c, .first_backend = backends, .quota = quota_get(quotas, c->name)};
+        if (s->service[i].quota == NULL)
+            diagnosis_error(
+                d, c->origin, c->name, NULL, "restart starttlsd, or merge services",
+                "more services than a worker can count, old ones with sessions included");
         backends += c->backend_count;
         if (policy_learns(&c->policy)) {
             s->service[i].learned = snapshot_learned_new(c->backend_count);
@@ -57,13 +63,13 @@ static bool build_services(struct snapshot *s, const struct config_source *sourc
 }
 
 static bool build(struct snapshot *s, struct bundle *b, struct tls_tickets *tickets,
-                  struct diagnosis *d)
+                  struct quotas *quotas, struct diagnosis *d)
 {
     const struct config_source source = bundle_source(b);
 
     s->generation = bundle_generation(b);
     s->config = config_load(bundle_main_path(b), &source, bundle_fqdn(b), d);
-    return s->config != NULL && build_services(s, &source, tickets, d);
+    return s->config != NULL && build_services(s, &source, tickets, quotas, d);
 }
 
 /* The first error, and how many more there are. NULL: no memory. */
@@ -88,8 +94,8 @@ static char *summary(const struct diagnosis *d)
     return done < 0 ? NULL : text;
 }
 
-struct snapshot *snapshot_new(struct bundle *b, struct tls_tickets *tickets, struct board *scout,
-                              struct board *own, char **error)
+struct snapshot *snapshot_new(struct bundle *b, struct tls_tickets *tickets, struct quotas *quotas,
+                              struct board *scout, struct board *own, char **error)
 {
     struct snapshot blank = {.references = 1, .scout = scout, .own = own};
     struct snapshot *s = malloc(sizeof *s);
@@ -97,7 +103,7 @@ struct snapshot *snapshot_new(struct bundle *b, struct tls_tickets *tickets, str
 
     if (s != NULL)
         *s = blank;
-    if (s == NULL || !build(s, b, tickets, d)) {
+    if (s == NULL || !build(s, b, tickets, quotas, d)) {
         *error = summary(d);
         snapshot_clear(s == NULL ? &blank : s);
         free(s);

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "proxy/board.h"
 #include "proxy/bundle.h"
+#include "proxy/quota.h"
 
 struct tls_tickets;
 
@@ -18,7 +19,7 @@ struct snapshot_service {
     const struct service *config;
     SSL_CTX *tls;                     /* the first certificate's; it picks others by name itself */
     size_t first_backend;             /* index of its first backend on the boards */
-    size_t index;                     /* of the service */
+    struct quota *quota;              /* what all workers' sessions of it have; counted */
     struct snapshot_learned *learned; /* NULL: a service that needs none (snapshot_learned.h) */
 };
 
@@ -35,11 +36,13 @@ struct snapshot {
  * Build everything that `b` describes; all or nothing.
  *
  * tickets    keys that all contexts share; outlives them
+ * quotas     by service; outlive it
  * scout, own the boards, taken in any case
  * error      set on failure, in one line; the caller frees it
  */
 MUST_CHECK struct snapshot *snapshot_new(struct bundle *b, struct tls_tickets *tickets,
-                                         struct board *scout, struct board *own, char **error);
+                                         struct quotas *quotas, struct board *scout,
+                                         struct board *own, char **error);
 
 struct snapshot *snapshot_get(struct snapshot *s);
 void snapshot_put(struct snapshot *s);

@@ -12,8 +12,10 @@
 #include "proxy/bundle.h"
 #include "proxy/engine.h"
 #include "proxy/log.h"
+#include "proxy/quota.h"
 #include "proxy/session.h"
 #include "proxy/snapshot.h"
+#include "proxy/tally.h"
 #include "proxy/tls_tickets.h"
 
 /* What PREPARE brought; -1: taken, or not here. */
@@ -26,6 +28,8 @@ struct worker {
     struct engine *engine;
     struct acceptor acceptor;
     struct tls_tickets *tickets;
+    struct tally *tally;
+    struct quotas *quotas;
     struct snapshot *current; /* NULL until the first commit */
 
     struct message_prepare coming;
@@ -69,34 +73,25 @@ static void prepare(struct worker *w, struct message *m)
     }
 }
 
-/* A predecessor's sessions died with it. */
-static void clear_load(struct board *own, uint32_t services)
-{
-    for (uint32_t i = 0; i < services; i++)
-        board_put_load(own, i, &(struct board_load){0});
-}
-
 /* The snapshot in w->built; false: `error`, the caller's, says why, or is NULL. */
 static bool build(struct worker *w, char **error)
 {
-    uint32_t services = w->coming.services, backends = w->coming.backends;
+    uint32_t backends = w->coming.backends;
     struct bundle *bundle = bundle_open(fd_take(&w->part[PART_BUNDLE]));
-    struct board *scout = board_open_reader(fd_take(&w->part[PART_SCOUT]), services, backends);
-    struct board *own = board_open_writer(fd_take(&w->part[PART_OWN]), services, backends);
+    struct board *scout = board_open_reader(fd_take(&w->part[PART_SCOUT]), 0, backends);
+    struct board *own = board_open_writer(fd_take(&w->part[PART_OWN]), 0, backends);
 
     *error = NULL;
-    if (bundle == NULL || scout == NULL || own == NULL) {
+    if (bundle == NULL || scout == NULL || own == NULL || !tally_is_told(w->tally)) {
         board_close(scout);
         board_close(own);
         bundle_close(bundle);
         return false;
     }
-    if (w->current == NULL)
-        clear_load(own, services);
-    w->built = snapshot_new(bundle, w->tickets, scout, own, error);
+    w->built = snapshot_new(bundle, w->tickets, w->quotas, scout, own, error);
     bundle_close(bundle);
-    return w->built != NULL && w->built->config->service_count == services && !w->is_spoilt &&
-           accept_is_complete(&w->acceptor);
+    return w->built != NULL && w->built->config->service_count == w->coming.services &&
+           !w->is_spoilt && accept_is_complete(&w->acceptor);
 }
 
 static void answer_build(struct worker *w)
@@ -115,6 +110,13 @@ static void answer_build(struct worker *w)
     free(error);
 }
 
+/* What all sessions of a service share is as the newest configuration wants it. */
+static void set_limits(const struct snapshot *s)
+{
+    for (size_t i = 0; i < s->config->service_count; i++)
+        quota_set_connections(s->service[i].quota, s->service[i].config->backend_max_connections);
+}
+
 static void commit(struct worker *w)
 {
     struct message_generation ready = {w->coming.generation};
@@ -122,6 +124,7 @@ static void commit(struct worker *w)
 
     w->current = w->built;
     w->built = NULL;
+    set_limits(w->current);
     accept_commit(&w->acceptor, w->current);
     if (old != NULL)
         snapshot_put(old);
@@ -133,6 +136,11 @@ static void rollback(struct worker *w)
 {
     forget_coming(w);
     accept_rollback(&w->acceptor);
+}
+
+static void take_tally(struct worker *w, struct message *m)
+{
+    tally_set(w->tally, m->data.slot.slot, m->fd_count > 0 ? fd_take(&m->fd[0]) : -1);
 }
 
 static void prepare_place(struct worker *w, struct message *m)
@@ -197,6 +205,7 @@ static void on_message(void *context, struct message *m)
 
     switch (m->kind) {
     case MESSAGE_TICKETS: tls_tickets_set(w->tickets, &m->data.tickets); break;
+    case MESSAGE_TALLY: take_tally(w, m); break;
     case MESSAGE_PREPARE: prepare(w, m); break;
     case MESSAGE_PLACE: prepare_place(w, m); break;
     case MESSAGE_BUILD: answer_build(w); break;
@@ -227,6 +236,8 @@ static void clear(struct worker *w)
         snapshot_put(w->current);
     if (w->engine != NULL)
         engine_free(w->engine);
+    quotas_free(w->quotas);
+    tally_free(w->tally);
     tls_tickets_free(w->tickets);
 }
 
@@ -240,7 +251,9 @@ int worker_run(struct channel *channel, const struct message_start *start)
     w.deadline.data = &w;
     w.tickets = tls_tickets_new();
     w.engine = engine_new(w.loop, session_size(), start->max_sessions, on_empty, &w);
-    if (w.tickets == NULL || w.engine == NULL ||
+    w.tally = tally_new(start->slot, start->workers);
+    w.quotas = w.tally == NULL ? NULL : quotas_new(w.loop, w.tally);
+    if (w.tickets == NULL || w.engine == NULL || w.quotas == NULL ||
         !acceptor_init(&w.acceptor, w.loop, w.engine, start->slot, start->workers)) {
         log_event(LEVEL_ERROR, "server.failed", "step", "memory", NULL);
         w.status = 3;

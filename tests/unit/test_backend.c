@@ -22,13 +22,13 @@ static int open_boards(void **state)
 {
     int writer, reader, own_writer, own_reader;
 
-    if (!board_make(1, BACKENDS, &writer, &reader) ||
-        !board_make(1, BACKENDS, &own_writer, &own_reader))
+    if (!board_make(0, BACKENDS, &writer, &reader) ||
+        !board_make(0, BACKENDS, &own_writer, &own_reader))
         return -1;
-    scout = board_open_writer(writer, 1, BACKENDS);
-    snapshot.scout = board_open_reader(reader, 1, BACKENDS);
-    snapshot.own = board_open_writer(own_writer, 1, BACKENDS);
-    board_close(board_open_reader(own_reader, 1, BACKENDS));
+    scout = board_open_writer(writer, 0, BACKENDS);
+    snapshot.scout = board_open_reader(reader, 0, BACKENDS);
+    snapshot.own = board_open_writer(own_writer, 0, BACKENDS);
+    board_close(board_open_reader(own_reader, 0, BACKENDS));
     return scout != NULL && snapshot.scout != NULL && snapshot.own != NULL ? 0 : -1;
 }
 

@@ -220,13 +220,39 @@ static void child_trusts_no_master_that_breaks_the_table(void **state)
     }
 }
 
-static void ticket_keys_go_to_workers_alone(void **state)
+static void ticket_keys_and_tallies_go_to_workers_alone(void **state)
 {
-    struct pair p = open_pair(ROLE_SCOUT);
+    static const struct {
+        uint32_t kind;
+        size_t len, fds;
+    } tries[] = {
+        {MESSAGE_TICKETS, 4 + sizeof(struct tls_ticket_keys), 0},
+        {MESSAGE_TALLY, 4 + sizeof(struct message_slot), 1},
+        {MESSAGE_TALLY, 4 + sizeof(struct message_slot), 0},
+    };
 
-    say(p.master, MESSAGE_START, &start, 0);
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        struct pair p = open_pair(ROLE_SCOUT);
+
+        say(p.master, MESSAGE_START, &start, 0);
+        assert_int_equal(hear(p.child), CHANNEL_MESSAGE);
+        send_raw(p.raw[0], tries[i].kind, tries[i].len, tries[i].fds);
+        assert_int_equal(hear(p.child), CHANNEL_BROKEN);
+        close_pair(&p);
+    }
+}
+
+/* While a generation is under way too: workers die when they like. */
+static void tally_comes_at_any_time_with_one_board_or_none(void **state)
+{
+    struct pair p = open_pair(ROLE_WORKER);
+
+    offer(&p);
+    say(p.master, MESSAGE_TALLY, &(struct message_slot){1}, 1);
+    say(p.master, MESSAGE_TALLY, &(struct message_slot){1}, 0);
     assert_int_equal(hear(p.child), CHANNEL_MESSAGE);
-    send_raw(p.raw[0], MESSAGE_TICKETS, 4 + sizeof(struct tls_ticket_keys), 0);
+    assert_int_equal(hear(p.child), CHANNEL_MESSAGE);
+    send_raw(p.raw[0], MESSAGE_TALLY, 4 + sizeof(struct message_slot), 2);
     assert_int_equal(hear(p.child), CHANNEL_BROKEN);
     close_pair(&p);
 }
@@ -322,7 +348,8 @@ int main(void)
         cmocka_unit_test(late_answer_to_a_withdrawn_offer_is_no_breach),
         cmocka_unit_test(hostile_child_is_found_out),
         cmocka_unit_test(child_trusts_no_master_that_breaks_the_table),
-        cmocka_unit_test(ticket_keys_go_to_workers_alone),
+        cmocka_unit_test(ticket_keys_and_tallies_go_to_workers_alone),
+        cmocka_unit_test(tally_comes_at_any_time_with_one_board_or_none),
         cmocka_unit_test(an_ending_child_is_known),
         cmocka_unit_test(closed_end_is_told_from_a_broken_one),
         cmocka_unit_test(slow_child_gets_everything_in_order),

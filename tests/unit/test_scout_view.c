@@ -141,14 +141,14 @@ static struct scout_view *view(const char *policy, const struct scout_view *old)
     assert_non_null(config);
     bundle = bundle_open(bundle_build(config, &source, "gate.example", 1, false));
     assert_non_null(bundle);
-    assert_true(board_make(1, 1, &writer, &reader));
-    assert_true(board_make(1, 1, &worker_writer, &worker_reader));
+    assert_true(board_make(0, 1, &writer, &reader));
+    assert_true(board_make(0, 1, &worker_writer, &worker_reader));
     board_close(board);
     board_close(worker);
-    board = board_open_reader(reader, 1, 1);
-    worker = board_open_writer(worker_writer, 1, 1);
-    experience[0] = board_open_reader(worker_reader, 1, 1);
-    v = scout_view_new(server.loop, bundle, board_open_writer(writer, 1, 1), experience, 1, old,
+    board = board_open_reader(reader, 0, 1);
+    worker = board_open_writer(worker_writer, 0, 1);
+    experience[0] = board_open_reader(worker_reader, 0, 1);
+    v = scout_view_new(server.loop, bundle, board_open_writer(writer, 0, 1), experience, 1, old,
                        &line);
     assert_non_null(v);
     bundle_close(bundle);

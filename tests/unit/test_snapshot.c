@@ -13,6 +13,8 @@
     "[service " name "]\nprotocol = smtp\nlisten = 127.0.0.1:" port "\nrelay = backend\n" rest "\n"
 
 static struct tls_tickets *tickets;
+static struct tally *tally;
+static struct quotas *quotas;
 
 /* A bundle of INI text and the files that it names, as the master would make it. */
 static struct bundle *bundle_of(const char *ini)
@@ -34,38 +36,38 @@ static struct bundle *bundle_of(const char *ini)
 }
 
 /* The snapshot of that bundle, which is closed; NULL: *error. scout: the writer of its board. */
-static struct snapshot *build_beside(struct board **scout, struct bundle *b, uint32_t services,
-                                     uint32_t backends, char **error)
+static struct snapshot *build_beside(struct board **scout, struct bundle *b, uint32_t backends,
+                                     char **error)
 {
     int scout_writer, scout_reader, own_writer, own_reader;
     struct snapshot *s;
 
-    assert_true(board_make(services, backends, &scout_writer, &scout_reader));
-    assert_true(board_make(services, backends, &own_writer, &own_reader));
-    *scout = board_open_writer(scout_writer, services, backends);
+    assert_true(board_make(0, backends, &scout_writer, &scout_reader));
+    assert_true(board_make(0, backends, &own_writer, &own_reader));
+    *scout = board_open_writer(scout_writer, 0, backends);
     assert_non_null(*scout);
     close(own_reader);
     *error = NULL;
-    s = snapshot_new(b, tickets, board_open_reader(scout_reader, services, backends),
-                     board_open_writer(own_writer, services, backends), error);
+    s = snapshot_new(b, tickets, quotas, board_open_reader(scout_reader, 0, backends),
+                     board_open_writer(own_writer, 0, backends), error);
     bundle_close(b);
     return s;
 }
 
-static struct snapshot *build(struct bundle *b, uint32_t services, uint32_t backends, char **error)
+static struct snapshot *build(struct bundle *b, uint32_t backends, char **error)
 {
     struct board *scout;
-    struct snapshot *s = build_beside(&scout, b, services, backends, error);
+    struct snapshot *s = build_beside(&scout, b, backends, error);
 
     board_close(scout);
     return s;
 }
 
-static void refused(const char *ini, uint32_t services, uint32_t backends, const char *words)
+static void refused(const char *ini, uint32_t backends, const char *words)
 {
     char *error;
 
-    assert_null(build(bundle_of(ini), services, backends, &error));
+    assert_null(build(bundle_of(ini), backends, &error));
     if (strstr(error, words) == NULL || strchr(error, '\n') != NULL)
         fail_msg("expected `%s` in: %s", words, error);
     free(error);
@@ -80,7 +82,7 @@ static const char two_services[] = "[defaults]\ncertificate = /test/a.pem\n" SER
 static void every_service_gets_its_context(void **state)
 {
     char *error;
-    struct snapshot *s = build(bundle_of(two_services), 2, 3, &error);
+    struct snapshot *s = build(bundle_of(two_services), 3, &error);
     struct peer_outcome o;
 
     assert_non_null(s);
@@ -91,7 +93,7 @@ static void every_service_gets_its_context(void **state)
     assert_string_equal(s->service[0].config->policy.hostname, "mail.example");
     assert_int_equal(s->service[0].first_backend, 0);
     assert_int_equal(s->service[1].first_backend, 2);
-    assert_int_equal(s->service[1].index, 1);
+    assert_ptr_not_equal(s->service[0].quota, s->service[1].quota);
     o = peer_shake(s->service[0].tls, &(struct peer_wish){.max = TLS1_2_VERSION});
     assert_string_equal(o.cn, "a");
     assert_true(o.has_ticket);
@@ -129,7 +131,7 @@ static void what_backends_have_in_common_follows_the_board(void **state)
             "mx", "2525", "backend = 127.0.0.1:25") SERVICE("open", "2587",
                                                             "backend = 127.0.0.1:26 127.0.0.2:26\n"
                                                             "policy = opportunistic")),
-        2, 3, &error);
+        3, &error);
     const struct learned *first;
 
     assert_non_null(s);
@@ -156,7 +158,7 @@ static void what_backends_have_in_common_follows_the_board(void **state)
 static void last_session_takes_it_away(void **state)
 {
     char *error;
-    struct snapshot *s = build(bundle_of(two_services), 2, 3, &error);
+    struct snapshot *s = build(bundle_of(two_services), 3, &error);
     struct snapshot *of_session = snapshot_get(s);
 
     assert_ptr_equal(of_session, s);
@@ -170,7 +172,7 @@ static void one_bad_service_refuses_all(void **state)
     refused(
         "[defaults]\ncertificate = /test/a.pem\n" SERVICE("mx", "2525", "backend = 127.0.0.1:25")
             SERVICE("bad", "2587", "backend = 127.0.0.1:25\ncertificate = /test/broken.pem"),
-        2, 2,
+        2,
         INI ":13: [service bad] certificate: /test/broken.pem holds no certificate; name the file "
             "with the certificate first, the one with the key second");
 }
@@ -180,11 +182,11 @@ static void first_complaint_stands_for_all(void **state)
     refused("[defaults]\ncertificate = /test/broken.pem\n" SERVICE("x", "2525",
                                                                    "backend = 127.0.0.1:25")
                 SERVICE("y", "2587", "backend = 127.0.0.1:25"),
-            2, 2, "/test/broken.pem holds no certificate");
+            2, "/test/broken.pem holds no certificate");
     refused("[defaults]\ncertificate = /test/broken.pem\n" SERVICE("x", "2525",
                                                                    "backend = 127.0.0.1:25")
                 SERVICE("y", "2587", "backend = 127.0.0.1:25"),
-            2, 2, " (and 1 more)");
+            2, " (and 1 more)");
 }
 
 /* Everything again where a worker stands: no root directory, no rights, no descriptor to open one.
@@ -210,7 +212,7 @@ static void nothing_but_memory_is_needed(void **state)
         if (chroot(folder) != 0 || chdir("/") != 0 || setresgid(65534, 65534, 65534) != 0 ||
             setresuid(65534, 65534, 65534) != 0 || setrlimit(RLIMIT_NOFILE, &none) != 0)
             _exit(2);
-        s = snapshot_new(b, tickets, NULL, NULL, &error);
+        s = snapshot_new(b, tickets, quotas, NULL, NULL, &error);
         if (s == NULL)
             _exit(3);
         ok = peer_can(s->service[0].tls, &(struct peer_wish){.max = TLS1_2_VERSION}) &&
@@ -241,11 +243,15 @@ static int start(void **state)
     if (tickets == NULL || !tls_ticket_keys_rotate(&keys, 1))
         return -1;
     tls_tickets_set(tickets, &keys);
-    return 0;
+    tally = tally_new(0, 1);
+    quotas = quotas_new(ev_default_loop(0), tally);
+    return quotas == NULL ? -1 : 0;
 }
 
 static int stop(void **state)
 {
+    quotas_free(quotas);
+    tally_free(tally);
     tls_tickets_free(tickets);
     peer_files_clear();
     return 0;
