@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/* Who is served: `allow` and `deny`, and addresses in both of their forms. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/network.h"
+#include "proxy/accept.h"
+
+#define NETWORKS_MAX 4
+
+/* Those of `text`, blanks between them. */
+static size_t read_networks(const char *text, struct network list[NETWORKS_MAX])
+{
+    char copy[256], *rest = copy, *word, remedy[NETWORK_REMEDY_MAX];
+    size_t count = 0;
+
+    strcpy(copy, text);
+    while ((word = strtok_r(rest, " ", &rest)) != NULL)
+        assert_null(network_parse(&list[count++], (struct span){word, strlen(word)}, remedy));
+    return count;
+}
+
+static union board_address read_address(const char *text)
+{
+    union board_address a = {0};
+
+    if (strchr(text, ':') == NULL) {
+        a.v4.sin_family = AF_INET;
+        assert_int_equal(inet_pton(AF_INET, text, &a.v4.sin_addr), 1);
+    } else {
+        a.v6.sin6_family = AF_INET6;
+        assert_int_equal(inet_pton(AF_INET6, text, &a.v6.sin6_addr), 1);
+    }
+    return a;
+}
+
+static void deny_wins_over_allow(void **state)
+{
+    static const struct {
+        const char *allow, *deny, *address;
+        bool is_allowed;
+    } rows[] = {
+        {"", "", "192.0.2.1", true},
+        {"", "", "2001:db8::1", true},
+        {"", "192.0.2.0/24", "192.0.2.1", false},
+        {"", "192.0.2.0/24", "::ffff:192.0.2.1", false},
+        {"", "192.0.2.0/24", "192.0.3.1", true},
+        {"", "198.51.100.1 192.0.2.0/24", "192.0.2.255", false},
+        {"192.0.2.0/24", "", "192.0.2.1", true},
+        {"192.0.2.0/24", "", "::ffff:192.0.2.1", true},
+        {"192.0.2.0/24", "", "192.0.3.1", false},
+        {"192.0.2.0/24", "", "2001:db8::1", false},
+        {"198.51.100.1 192.0.2.0/24", "", "192.0.2.9", true},
+        {"192.0.2.0/24", "192.0.2.7", "192.0.2.7", false},
+        {"192.0.2.0/24", "192.0.2.7", "::ffff:192.0.2.7", false},
+        {"192.0.2.0/24", "192.0.2.7", "192.0.2.8", true},
+        {"192.0.2.7", "192.0.2.0/24", "192.0.2.7", false},
+        {"2001:db8::/32", "2001:db8:1::/48", "2001:db8::1", true},
+        {"2001:db8::/32", "2001:db8:1::/48", "2001:db8:1::1", false},
+        {"", "::/0", "192.0.2.1", true},
+        {"", "::/0", "::ffff:192.0.2.1", true},
+        {"", "::/0", "2001:db8::1", false},
+        {"", "0.0.0.0/0", "192.0.2.1", false},
+        {"", "0.0.0.0/0", "::ffff:192.0.2.1", false},
+        {"", "0.0.0.0/0", "2001:db8::1", true},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct network allow[NETWORKS_MAX], deny[NETWORKS_MAX];
+        const struct service service = {.allow = allow,
+                                        .allow_count = read_networks(rows[i].allow, allow),
+                                        .deny = deny,
+                                        .deny_count = read_networks(rows[i].deny, deny)};
+        union board_address address = read_address(rows[i].address);
+
+        if (accept_is_allowed(&service, &address) != rows[i].is_allowed)
+            fail_msg("allow = %s, deny = %s: %s", rows[i].allow, rows[i].deny, rows[i].address);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deny_wins_over_allow),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
