@@ -20,8 +20,8 @@ def tls_context(ca=None, **versions):
 class Client:
     """Opens the connection; `with` closes it in whatever state it is."""
 
-    def __init__(self, port, timeout=30, greeting=True):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port, timeout=30, greeting=True, host="127.0.0.1", source=None):
+        self.sock = socket.create_connection((host, port), timeout, source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self.sock.getsockname()[1]
         self.raw = self.sock  # below TLS
