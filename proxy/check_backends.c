@@ -48,8 +48,10 @@ static void look_up(const char *host, struct resolver_answer *answer)
 
     strncpy(question.name, host, sizeof question.name - 1);
     *answer = (struct resolver_answer){.error = "no answer in time"};
-    if (pipe(ends) < 0)
+    if (pipe(ends) < 0) {
+        strncpy(answer->error, strerror(errno), sizeof answer->error - 1);
         return;
+    }
     child = fork();
     if (child == 0) {
         signal(SIGALRM, SIG_DFL);
@@ -57,6 +59,8 @@ static void look_up(const char *host, struct resolver_answer *answer)
         n = write(ends[1], answer, sizeof *answer);
         _exit(n == (ssize_t)sizeof *answer ? 0 : 1);
     }
+    if (child < 0)
+        strncpy(answer->error, strerror(errno), sizeof answer->error - 1);
     close(ends[1]);
     if (child > 0) {
         struct resolver_answer told;

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+/* Any octets as a backend that is looked at: the probe takes no more than there is, decides within
+ * its window, says whole commands and never DATA, and what it has learned may lie on a board. The
+ * first octet is the wish, the second how the rest is cut. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "protocols/learned.h"
+#include "protocols/smtp_probe.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_learned(const struct learned *l)
+{
+    struct learned same = *l;
+    struct span line;
+    size_t at = 0;
+
+    assert(l->len <= LEARNED_MAX && (l->len == 0 || l->text[l->len - 1] == '\n'));
+    for (size_t i = 0; i < l->len; i++)
+        assert(l->text[i] == '\n' || (l->text[i] >= ' ' && l->text[i] <= '~'));
+    while (learned_next(l, &at, &line))
+        assert(line.len > 0 && learned_keyword(line).len > 0);
+    assert(at == l->len);
+    learned_intersect(&same, l);
+    assert(same.is_known == l->is_known && same.len <= l->len);
+}
+
+static void check_said(struct span text)
+{
+    assert(text.len >= 6 && memcmp(text.data + text.len - 2, "\r\n", 2) == 0);
+    assert(memchr(text.data, '\n', text.len) == text.data + text.len - 1);
+    assert(memcmp(text.data, "DATA", 4) != 0);
+}
+
+static void check_text(const char text[PROBE_TEXT])
+{
+    assert(memchr(text, '\0', PROBE_TEXT) != NULL);
+    for (const char *c = text; *c != '\0'; c++)
+        assert(*c >= ' ' && *c <= '~');
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *rest = (const char *)data + 2;
+    struct probe_wish wish = {.hostname = "gate.example"};
+    struct probe_step step = {.state = PROBE_GOING};
+    size_t taken = 0, given = 0, commands = 0;
+    bool is_healthy = false;
+    struct probe p;
+
+    if (size < 2)
+        return 0;
+    size -= 2;
+    wish.learns = data[0] % 3 == 1;
+    wish.tries_relay = data[0] % 3 == 2;
+    smtp_probe_init(&p, &wish);
+    while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
+        size_t piece = 1 + (data[1] * (given + 1)) % 97;
+        char *exact;
+
+        given = piece < size - given ? given + piece : size;
+        exact = malloc(given - taken);
+        memcpy(exact, rest + taken, given - taken);
+        step = smtp_probe_step(&p, (struct span){exact, given - taken});
+        assert(step.take <= given - taken);
+        taken += step.take;
+        assert(given - taken < PROBE_WINDOW / 2);
+        if (step.text.len > 0) {
+            check_said(step.text);
+            commands++;
+        }
+        assert(commands < 32);
+        assert((step.state == PROBE_SICK) == (step.why != NULL));
+        assert(step.state != PROBE_HEALTHY || !is_healthy);
+        assert(step.state != PROBE_SICK || !is_healthy);
+        assert(step.state != PROBE_OVER || is_healthy);
+        is_healthy = is_healthy || step.state == PROBE_HEALTHY;
+        free(exact);
+    }
+    check_learned(&p.learned);
+    check_text(p.greeting);
+    check_text(p.answer);
+    return 0;
+}
