@@ -40,14 +40,20 @@ def require_peer(name):
 
 @pytest.fixture
 def needs():
-    """needs("strace"): the test cannot do without these programs; needs.peer("nodemailer"): without this one
-    of build/peers."""
+    """needs("strace"): the test cannot do without these programs; needs.client(name): without this one
+    of senders.py."""
     def check(*programs):
         for program in programs:
             if not shutil.which(program):
                 unavailable(f"{program} is not installed (make deps)")
 
-    check.peer = require_peer
+
+    def check_client(name):
+        if name != "smtplib":
+            check(name)
+        if name == "node":
+            require_peer("nodemailer")
+    check.client = check_client
     return check
 
 

@@ -70,19 +70,12 @@ def postfix_mx(shared_gateway, postfix):
 
 @pytest.mark.parametrize("sender", SENDERS)
 def test_clients(postfix_mx, postfix, certificates, needs, mark, sender):
-    needs_sender(needs, sender)
+    needs.client(sender)
     # swaks takes a backslash and what follows for an escape.
     body = b"the first line\r\n.\r\n..dots\r\n" + lines_of(20_000, width=(1, 76)).replace(b"\\", b"/")
     SENDERS[sender](postfix_mx.port, certificates.ca, message(mark, body))
     mail, = postfix.arrived(mark)
     assert mail.hash == digest(body)
-
-
-def needs_sender(needs, sender):
-    if sender != "smtplib":
-        needs(sender)
-    if sender == "node":
-        needs.peer("nodemailer")
 
 
 # ---- Postfix as the sender --------------------------------------------------------------------------
