@@ -33,9 +33,11 @@ static bool equals(const struct octets *got, struct span want)
 
 static void check(const struct player *p, const struct turn *t, size_t index, size_t cut)
 {
+    unsigned waiting = t->waiting == 0 ? 0 : 1 + p->protocol->waiting(p->machine);
     bool is_right = equals(&p->received[SIDE_CLIENT], t->to[SIDE_CLIENT]) &&
                     equals(&p->received[SIDE_BACKEND], t->to[SIDE_BACKEND]) &&
-                    p->outcome == t->outcome && p->end == t->end && p->notes == t->notes;
+                    p->outcome == t->outcome && p->end == t->end && p->notes == t->notes &&
+                    waiting == t->waiting;
 
     if (is_right)
         return;
@@ -46,8 +48,10 @@ static void check(const struct player *p, const struct turn *t, size_t index, si
              t->to[side].len);
         show("and gets", p->received[side].data, p->received[side].len);
     }
-    fprintf(stderr, "  outcome %d, wanted %d; end %d, wanted %d; notes %x, wanted %x\n", p->outcome,
-            t->outcome, p->end, t->end, p->notes, t->notes);
+    fprintf(
+        stderr,
+        "  outcome %d, wanted %d; end %d, wanted %d; notes %x, wanted %x; waiting %u, wanted %u\n",
+        p->outcome, t->outcome, p->end, t->end, p->notes, t->notes, waiting, t->waiting);
     fail_msg("turn %zu came out wrong", index);
 }
 
@@ -60,17 +64,23 @@ static void forget(struct player *p)
         p->outcome = VERDICT_MORE;
 }
 
-static void begin(struct player *p, const struct protocol *protocol, const struct policy *policy,
-                  enum play_from from)
+static void begin(struct player *p, const struct stage *stage)
 {
-    player_init(p, protocol, policy, false);
-    if (from == PLAY_FROM_GREETING) {
-        player_event(p, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
-    } else {
-        player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+    const struct facts facts = {.is_secure = stage->policy->tls == FRONT_IMPLICIT,
+                                .learned = stage->learned};
+
+    player_begin(p, stage->protocol, stage->policy, &facts);
+    switch (stage->from) {
+    case PLAY_FROM_ACCEPT: return;
+    case PLAY_FROM_GREETING: player_event(p, EVENT_CONNECTED, SIDE_CLIENT, END_NONE); break;
+    case PLAY_FROM_SECURED:
+    case PLAY_FROM_GATE:
+        player_event(p, stage->policy->tls == FRONT_NONE ? EVENT_CONNECTED : EVENT_SECURED,
+                     SIDE_CLIENT, END_NONE);
         assert_int_equal(p->outcome, VERDICT_CONNECT);
+        break;
     }
-    if (from == PLAY_FROM_GATE) {
+    if (stage->from == PLAY_FROM_GATE) {
         player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
         player_feed(p, SIDE_BACKEND, "220 x\r\n", 7);
         assert_int_equal(p->notes, 1u << NOTE_NONE | 1u << NOTE_GREETED);
@@ -78,12 +88,11 @@ static void begin(struct player *p, const struct protocol *protocol, const struc
     forget(p);
 }
 
-static void play_cut(const struct protocol *protocol, const struct policy *policy,
-                     enum play_from from, const struct turn *turn, size_t count, size_t cut)
+static void play_cut(const struct stage *stage, const struct turn *turn, size_t count, size_t cut)
 {
     struct player p;
 
-    begin(&p, protocol, policy, from);
+    begin(&p, stage);
     for (size_t i = 0; i < count; i++) {
         const struct turn *t = &turn[i];
         size_t piece = cut == 0 || t->is_at_once ? t->input.len : cut;
@@ -100,9 +109,8 @@ static void play_cut(const struct protocol *protocol, const struct policy *polic
     player_clear(&p);
 }
 
-void play_turns(const struct protocol *protocol, const struct policy *policy, enum play_from from,
-                const struct turn *turn, size_t count)
+void play_turns(const struct stage *stage, const struct turn *turn, size_t count)
 {
     for (size_t cut = 0; cut <= 3; cut++)
-        play_cut(protocol, policy, from, turn, count, cut);
+        play_cut(stage, turn, count, cut);
 }

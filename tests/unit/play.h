@@ -17,7 +17,8 @@ struct turn {
     enum verdict_kind outcome;
     enum end end;
     unsigned notes;
-    bool is_at_once; /* the point is what shares a window: never cut */
+    unsigned waiting; /* the machine waits for this at the end of the turn, plus 1; 0: not asked */
+    bool is_at_once;  /* the point is what shares a window: never cut */
 };
 
 #define CLIENT(text)     .kind = EVENT_BYTES, .side = SIDE_CLIENT, .input = SPAN(text)
@@ -31,25 +32,38 @@ struct turn {
 #define TRIES_NEXT       .outcome = VERDICT_NEXT_BACKEND
 #define STARTS_TLS       .outcome = VERDICT_START_TLS
 #define NOTES(which)     .notes = 1u << NOTE_##which
+#define NOTES_2(a, b)    .notes = 1u << NOTE_##a | 1u << NOTE_##b
+#define WAITS_FOR(whom)  .waiting = 1 + WAITING_##whom
 #define AT_ONCE          .is_at_once = true
 
 enum play_from {
+    PLAY_FROM_ACCEPT,   /* nothing is said; with implicit TLS its handshake is over */
     PLAY_FROM_GREETING, /* ours is said; SMTP: the preamble */
-    PLAY_FROM_SECURED,  /* TLS is up, and a backend is to be connected */
+    PLAY_FROM_SECURED,  /* TLS is up, or not wanted, and a backend is to be connected */
     PLAY_FROM_GATE,     /* the backend has greeted with `220 x` */
+};
+
+/* Where a dialogue takes place. */
+struct stage {
+    const struct protocol *protocol;
+    const struct policy *policy;
+    const struct learned *learned; /* of the backends; NULL: nothing */
+    enum play_from from;
 };
 
 /* Play the dialogue whole, byte by byte, and in twos and threes; each must come out as the table
  * says. */
-void play_turns(const struct protocol *protocol, const struct policy *policy, enum play_from from,
-                const struct turn *turn, size_t count);
+void play_turns(const struct stage *stage, const struct turn *turn, size_t count);
 
-#define PLAY(policy, from, dialogue)                                                               \
-    play_turns(&smtp_protocol, policy, from, dialogue, sizeof(dialogue) / sizeof((dialogue)[0]))
+#define PLAY_KNOWING(learned, policy, from, dialogue)                                              \
+    play_turns(&(const struct stage){&smtp_protocol, policy, learned, from}, dialogue,             \
+               sizeof(dialogue) / sizeof((dialogue)[0]))
+
+#define PLAY(policy, from, dialogue) PLAY_KNOWING(NULL, policy, from, dialogue)
 
 /* Many dialogues of `length` turns each, one behind the other in a table. */
 #define PLAY_EACH(policy, from, table, length)                                                     \
     for (size_t i_ = 0; i_ < sizeof(table) / sizeof((table)[0]); i_ += (length))                   \
-    play_turns(&smtp_protocol, policy, from, (table) + i_, length)
+    play_turns(&(const struct stage){&smtp_protocol, policy, NULL, from}, (table) + i_, length)
 
 #endif
