@@ -92,8 +92,7 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
     case PENDING_MAIL:
         if (!is_good)
             break;
-        if (!s->in_transaction)
-            end_transaction(s);
+        end_transaction(s); /* some backends need no RSET before it */
         s->in_transaction = true;
         return NOTE_ADMITTED;
     case PENDING_RCPT: s->has_recipient = s->has_recipient || is_good; break;

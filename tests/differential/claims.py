@@ -92,8 +92,7 @@ def check_chunks(link):
         elif item.verb == b'HELO' and is_good:
             is_offered = False
         elif item.verb == b'MAIL' and is_good:
-            has_recipient, has_failed = (has_recipient, has_failed) if has_sender else (False, False)
-            has_sender = True
+            has_sender, has_recipient, has_failed = True, False, False
         elif item.verb == b'RCPT' and is_good:
             has_recipient = True
         elif item.verb in (b'BDAT', b'BURL') and not is_good:
