@@ -124,9 +124,11 @@ bool smtp_chunk_parse(struct span argument, struct smtp_chunk *chunk)
 
     *chunk = (struct smtp_chunk){0};
     for (; i < argument.len && argument.data[i] >= '0' && argument.data[i] <= '9'; i++) {
-        chunk->size = chunk->size * 10 + (size_t)(argument.data[i] - '0');
-        if (chunk->size > SMTP_CHUNK_MAX)
+        size_t digit = (size_t)(argument.data[i] - '0');
+
+        if (chunk->size > (SMTP_CHUNK_MAX - digit) / 10) /* a size_t may have 32 bits */
             return false;
+        chunk->size = chunk->size * 10 + digit;
     }
     rest = trim(span_skip(argument, i));
     chunk->is_last = span_equals(rest, (struct span)SPAN("LAST"));
