@@ -266,10 +266,11 @@ static void write_learned(struct writer *w, const struct policy *policy, bool is
     }
 }
 
-static void write_list(struct writer *w, const struct span *list, size_t count)
+static void write_list(struct writer *w, const struct policy *policy, bool is_secure,
+                       const struct span *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        write_line(w, list[i]);
+        write_capability(w, policy, is_secure, list[i]);
 }
 
 static void write_known(struct writer *w, const struct policy *policy, bool is_secure,
@@ -277,14 +278,14 @@ static void write_known(struct writer *w, const struct policy *policy, bool is_s
 {
     write_starttls(w, policy, is_secure);
     if (policy->tls == FRONT_STARTTLS && !is_secure && policy->is_enforced)
-        write_list(w, enforced, sizeof enforced / sizeof *enforced);
+        write_list(w, policy, is_secure, enforced, sizeof enforced / sizeof *enforced);
     else if (policy->capabilities.count > 0)
         for (size_t i = 0; i < policy->capabilities.count; i++)
             write_word(w, policy, is_secure, span_of(policy->capabilities.word[i]));
     else if (learned != NULL && learned->is_known)
         write_learned(w, policy, is_secure, learned);
     else
-        write_list(w, unlearned, sizeof unlearned / sizeof *unlearned);
+        write_list(w, policy, is_secure, unlearned, sizeof unlearned / sizeof *unlearned);
 }
 
 struct span smtp_capabilities_reply(const struct policy *policy, const struct learned *learned,
