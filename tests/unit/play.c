@@ -12,10 +12,12 @@
 
 #include "tests/unit/player.h"
 
+#define SHOWN_MAX ((size_t)1000)
+
 static void show(const char *what, const char *data, size_t len)
 {
     fprintf(stderr, "  %-14s \"", what);
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len && i < SHOWN_MAX; i++) {
         unsigned char c = (unsigned char)data[i];
 
         if (c >= ' ' && c < 127)
@@ -23,7 +25,7 @@ static void show(const char *what, const char *data, size_t len)
         else
             fprintf(stderr, c == '\r' ? "\\r" : c == '\n' ? "\\n" : "\\x%02x", c);
     }
-    fprintf(stderr, "\"\n");
+    fprintf(stderr, len > SHOWN_MAX ? "\" and on, %zu octets\n" : "\"\n", len);
 }
 
 static bool equals(const struct octets *got, struct span want)
@@ -113,4 +115,17 @@ void play_turns(const struct stage *stage, const struct turn *turn, size_t count
 {
     for (size_t cut = 0; cut <= 3; cut++)
         play_cut(stage, turn, count, cut);
+}
+
+void play_ends(const struct stage *stage, const struct turn *beginning, size_t count,
+               const struct turn *end, size_t end_count)
+{
+    struct turn turn[16];
+
+    assert_true(count < sizeof turn / sizeof turn[0]);
+    memcpy(turn, beginning, count * sizeof turn[0]);
+    for (size_t i = 0; i < end_count; i++) {
+        turn[count] = end[i];
+        play_turns(stage, turn, count + 1);
+    }
 }

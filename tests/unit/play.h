@@ -66,4 +66,12 @@ void play_turns(const struct stage *stage, const struct turn *turn, size_t count
     for (size_t i_ = 0; i_ < sizeof(table) / sizeof((table)[0]); i_ += (length))                   \
     play_turns(&(const struct stage){&smtp_protocol, policy, NULL, from}, (table) + i_, length)
 
+/* One beginning, and each of these turns as its last. */
+void play_ends(const struct stage *stage, const struct turn *beginning, size_t count,
+               const struct turn *end, size_t end_count);
+
+#define PLAY_ENDS(policy, from, beginning, ends)                                                   \
+    play_ends(&(const struct stage){&smtp_protocol, policy, NULL, from}, beginning,                \
+              sizeof(beginning) / sizeof((beginning)[0]), ends, sizeof(ends) / sizeof((ends)[0]))
+
 #endif

@@ -284,6 +284,16 @@ static void its_reply_says_whether_chunks_may_come(void **state)
          NOTES(GREETED)},
         {BACKEND("250 m\r\n250 r\r\n"),
          TO_CLIENT("250 m\r\n250 r\r\n502 5.5.1 BDAT is not available\r\n"), NOTES(ADMITTED)},
+
+        /* HELO has no extensions, whatever stands in its reply. */
+        {CLIENT("HELO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 1\r\nx"),
+         TO_CLIENT("250 mx.example\r\n"), CONNECTS},
+        {EVENT(CONNECTED, BACKEND)},
+        {BACKEND("220 x\r\n"), TO_BACKEND("HELO a\r\n")},
+        {BACKEND("250-x\r\n250 CHUNKING\r\n"), TO_BACKEND("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n"),
+         NOTES(GREETED)},
+        {BACKEND("250 m\r\n250 r\r\n"),
+         TO_CLIENT("250 m\r\n250 r\r\n502 5.5.1 BDAT is not available\r\n"), NOTES(ADMITTED)},
     };
     PLAY_EACH(&policy, PLAY_FROM_GREETING, row, 5);
 }
