@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The life of a session: what its sockets and its timer say is turned into events for the module,
- * and after every event one function decides what to wait for. Verdicts: session_verdict.c; the way
- * to the backend: session_connect.c; the end: session_end.c. */
+ * and after every event one function decides what to wait for. Its beginning: session_open.c;
+ * verdicts: session_verdict.c; the way to the backend: session_connect.c; the end: session_end.c. */
 #include "proxy/session.h"
-
-#include <unistd.h>
 
 #include "proxy/session_log.h"
 #include "proxy/snapshot_learned.h"
@@ -199,8 +197,7 @@ static void flush(struct session *s)
         lose(s, SIDE_CLIENT);
 }
 
-/* The one place that decides what the session waits for; the last act of every callback. */
-static void rearm(struct session *s)
+void session_rearm(struct session *s)
 {
     flush(s);
     if (s->client.fd < 0)
@@ -273,11 +270,10 @@ static void run(struct session *s)
 {
     feed(s, SIDE_BACKEND);
     feed(s, SIDE_CLIENT);
-    rearm(s);
+    session_rearm(s);
 }
 
-/* A blank machine, with the facts as they are now. */
-static void init_machine(struct session *s, bool is_secure)
+void session_init_machine(struct session *s, bool is_secure)
 {
     const struct facts facts = {
         .is_secure = is_secure,
@@ -294,7 +290,7 @@ static void shake(struct session *s)
     case HANDSHAKE_MORE: engine_patiently(s->engine, &s->task); break;
     case HANDSHAKE_DONE:
         session_set_phase(s, PHASE_BACKEND);
-        init_machine(s, true);
+        session_init_machine(s, true);
         if (s->busy != END_NONE)
             session_tell(s, EVENT_BUSY, SIDE_CLIENT, s->busy);
         else
@@ -307,7 +303,7 @@ static void shake(struct session *s)
     }
     s->is_ready[SIDE_CLIENT] = false;
     s->has_more[SIDE_CLIENT] = s->phase != PHASE_HANDSHAKE && stream_has_sealed(&s->client);
-    rearm(s);
+    session_rearm(s);
 }
 
 /* ---- callbacks ---- */
@@ -345,11 +341,11 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
             lose(s, SIDE_CLIENT);
         else
             engine_patiently(s->engine, &s->task);
-        rearm(s);
+        session_rearm(s);
         break;
     case PHASE_CLOSING:
         session_linger(s, false);
-        rearm(s);
+        session_rearm(s);
         break;
     case PHASE_PREAMBLE:
     case PHASE_BACKEND:
@@ -366,7 +362,7 @@ static void on_backend(struct ev_loop *loop, ev_io *w, int revents)
 
     if (s->backend_state == BACKEND_STATE_CONNECTING) {
         session_connect_ready(s);
-        rearm(s);
+        session_rearm(s);
         return;
     }
     note_ready(s, SIDE_BACKEND, w, revents, backend_events(s));
@@ -379,7 +375,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
     struct session *s = w->data;
 
     if (due(s) > deadline_now() && s->backend_state != BACKEND_STATE_WAITING) {
-        rearm(s);
+        session_rearm(s);
         return;
     }
     switch (s->phase) {
@@ -392,146 +388,12 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
     run(s);
 }
 
-/* ---- from the outside ---- */
-
-size_t session_size(void)
+void session_listen(struct session *s, int client)
 {
-    size_t machine = 0;
-    const struct protocol *p;
-
-    for (size_t i = 0; (p = protocol_at(i)) != NULL; i++)
-        if (p->size > machine)
-            machine = p->size;
-    return sizeof(struct session) + machine;
-}
-
-/* Not even room to say so in good order: one send, one close, nothing kept. Where TLS comes first,
- * not even that. */
-static void refuse(struct engine *e, const struct snapshot_service *service, int fd,
-                   const union board_address *peer)
-{
-    static const struct facts clear = {0};
-    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, END_LIMIT, e->scratch->space};
-    const struct protocol *p = service->config->protocol;
-    void *machine = e->scratch->window;
-    struct verdict v;
-
-    p->init(machine, &service->config->policy, &clear);
-    v = p->step(machine, &busy, (struct span){"", 0});
-    session_log_refused(service, peer, LEVEL_WARNING, "max_sessions");
-    if (service->config->policy.tls != FRONT_IMPLICIT)
-        (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
-    close(fd);
-}
-
-static void enlist(struct session *s)
-{
-    struct engine *e = s->engine;
-
-    s->next = e->all;
-    if (e->all != NULL)
-        e->all->previous = s;
-    e->all = s;
-}
-
-/* As many sessions as there may be, of this worker or of the service. Else this one is counted. */
-static bool is_beyond_limits(struct session *s)
-{
-    uint32_t max = s->service->config->max_sessions;
-
-    if (engine_sessions(s->engine) > s->engine->max_sessions ||
-        (max != CONFIG_OFF && quota_sessions(s->service->quota) >= max)) {
-        session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "max_sessions");
-        return true;
-    }
-    quota_add_session(s->service->quota);
-    s->is_counted = true;
-    return false;
-}
-
-/* Why no session can be had now; END_NONE: one can. */
-static enum end why_busy(struct session *s)
-{
-    if (is_beyond_limits(s))
-        return END_LIMIT;
-    if (s->engine->is_draining)
-        return END_DRAINED;
-    if (backend_all_down(s->snapshot, s->service)) /* so that an MX sender moves on at once */
-        return END_BACKEND_UNREACHABLE;
-    return END_NONE;
-}
-
-static void begin(struct session *s)
-{
-    enum end busy = why_busy(s);
-
-    init_machine(s, false);
-    if (s->service->config->policy.tls == FRONT_IMPLICIT) {
-        s->busy = busy;
-        session_start_tls(s);
-    } else if (busy != END_NONE) {
-        session_tell(s, EVENT_BUSY, SIDE_CLIENT, busy);
-    } else {
-        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
-    }
-}
-
-void session_open(struct engine *e, struct snapshot *snapshot,
-                  const struct snapshot_service *service, int fd, const union board_address *peer)
-{
-    struct session *s = pool_get(&e->sessions);
-
-    if (s == NULL) {
-        refuse(e, service, fd, peer);
-        return;
-    }
-    *s = (struct session){
-        .task.run = on_task,
-        .engine = e,
-        .snapshot = snapshot_get(snapshot),
-        .service = service,
-        .protocol = service->config->protocol,
-        .id = e->next_id++ * 0x9e3779b97f4a7c15u,
-        .backend.fd = -1,
-        .client_address = *peer,
-        .opened = deadline_now(),
-    };
-    stream_open(&s->client, e->scratch, SIDE_CLIENT, fd);
-    ev_io_init(&s->client_io, on_client, fd, 0);
+    s->task.run = on_task;
+    ev_io_init(&s->client_io, on_client, client, 0);
     s->client_io.data = s;
     ev_io_init(&s->backend_io, on_backend, -1, 0);
     s->backend_io.data = s;
     deadline_init(&s->deadline, on_deadline, s);
-    session_set_phase(s, PHASE_PREAMBLE);
-    enlist(s);
-
-    begin(s);
-    rearm(s);
-}
-
-static void tell_all(struct engine *e, enum event_kind kind)
-{
-    struct session *next;
-
-    e->is_draining = true;
-    for (struct session *s = e->all; s != NULL; s = next) {
-        next = s->next;
-        if (s->phase == PHASE_CLOSING)
-            continue;
-        if (s->phase == PHASE_HANDSHAKE)
-            session_close(s, END_DRAINED, false);
-        else
-            session_tell(s, kind, SIDE_CLIENT, END_NONE);
-        rearm(s);
-    }
-}
-
-void session_drain_all(struct engine *e)
-{
-    tell_all(e, EVENT_DRAIN);
-}
-
-void session_stop_all(struct engine *e)
-{
-    tell_all(e, EVENT_STOP);
 }

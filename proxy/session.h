@@ -110,6 +110,15 @@ MUST_CHECK struct span session_show(struct session *s, enum side side, struct sp
 
 void session_set_phase(struct session *s, enum phase phase);
 
+/* A blank machine, with the facts as they are now. */
+void session_init_machine(struct session *s, bool is_secure);
+
+/* Its sockets and its timer call back from here on. */
+void session_listen(struct session *s, int client);
+
+/* The one place that decides what the session waits for; the last act of every callback. */
+void session_rearm(struct session *s);
+
 /* Connect to the next address that is left to try, when it is this session's turn; called again when
  * it is. Without an address tells EVENT_BACKEND_FAILED; where too many wait, EVENT_BUSY. */
 void session_connect(struct session *s);

@@ -13,7 +13,7 @@ import pytest
 
 from backends import Script
 from conftest import configuration, unavailable
-from gateway import PROGRAM
+from gateway import PROGRAM, eventually
 from postfix import Postfix
 
 FAST = {"connect_timeout": "1s", "greeting_timeout": "1s"}
@@ -82,6 +82,7 @@ def test_a_postfix_that_does_not_relay_says_so_once(postfix_with, check):
     assert status == 0, report
     assert ("does not relay for this machine: 454 4.7.1 <starttlsd-check@example.com>: Relay access denied"
             in verdicts(report, "ok"))
+    eventually(lambda: "disconnect from" in server.log(), what="the end of the look")
     assert server.log().count("Relay access denied") == 1, "a ban for trying is near"
 
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/* How a session begins, or is refused; and what is said to all of them at once. */
+#include <unistd.h>
+
+#include "proxy/session.h"
+#include "proxy/session_log.h"
+
+size_t session_size(void)
+{
+    size_t machine = 0;
+    const struct protocol *p;
+
+    for (size_t i = 0; (p = protocol_at(i)) != NULL; i++)
+        if (p->size > machine)
+            machine = p->size;
+    return sizeof(struct session) + machine;
+}
+
+/* Not even room to say so in good order: one send, one close, nothing kept. Where TLS comes first,
+ * not even that. */
+static void refuse(struct engine *e, const struct snapshot_service *service, int fd,
+                   const union board_address *peer)
+{
+    static const struct facts clear = {0};
+    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, END_LIMIT, e->scratch->space};
+    const struct protocol *p = service->config->protocol;
+    void *machine = e->scratch->window;
+    struct verdict v;
+
+    p->init(machine, &service->config->policy, &clear);
+    v = p->step(machine, &busy, (struct span){"", 0});
+    session_log_refused(service, peer, LEVEL_WARNING, "max_sessions");
+    if (service->config->policy.tls != FRONT_IMPLICIT)
+        (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
+    close(fd);
+}
+
+static void enlist(struct session *s)
+{
+    struct engine *e = s->engine;
+
+    s->next = e->all;
+    if (e->all != NULL)
+        e->all->previous = s;
+    e->all = s;
+}
+
+/* As many sessions as there may be, of this worker or of the service. Else this one is counted. */
+static bool is_beyond_limits(struct session *s)
+{
+    uint32_t max = s->service->config->max_sessions;
+
+    if (engine_sessions(s->engine) > s->engine->max_sessions ||
+        (max != CONFIG_OFF && quota_sessions(s->service->quota) >= max)) {
+        session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "max_sessions");
+        return true;
+    }
+    quota_add_session(s->service->quota);
+    s->is_counted = true;
+    return false;
+}
+
+/* Why no session can be had now; END_NONE: one can. */
+static enum end why_busy(struct session *s)
+{
+    if (is_beyond_limits(s))
+        return END_LIMIT;
+    if (s->engine->is_draining)
+        return END_DRAINED;
+    if (backend_all_down(s->snapshot, s->service)) /* so that an MX sender moves on at once */
+        return END_BACKEND_UNREACHABLE;
+    return END_NONE;
+}
+
+static void begin(struct session *s)
+{
+    enum end busy = why_busy(s);
+
+    session_init_machine(s, false);
+    if (s->service->config->policy.tls == FRONT_IMPLICIT) {
+        s->busy = busy;
+        session_start_tls(s);
+    } else if (busy != END_NONE) {
+        session_tell(s, EVENT_BUSY, SIDE_CLIENT, busy);
+    } else {
+        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    }
+}
+
+void session_open(struct engine *e, struct snapshot *snapshot,
+                  const struct snapshot_service *service, int fd, const union board_address *peer)
+{
+    struct session *s = pool_get(&e->sessions);
+
+    if (s == NULL) {
+        refuse(e, service, fd, peer);
+        return;
+    }
+    *s = (struct session){
+        .engine = e,
+        .snapshot = snapshot_get(snapshot),
+        .service = service,
+        .protocol = service->config->protocol,
+        .id = e->next_id++ * 0x9e3779b97f4a7c15u,
+        .backend.fd = -1,
+        .client_address = *peer,
+        .opened = deadline_now(),
+    };
+    stream_open(&s->client, e->scratch, SIDE_CLIENT, fd);
+    session_listen(s, fd);
+    session_set_phase(s, PHASE_PREAMBLE);
+    enlist(s);
+
+    begin(s);
+    session_rearm(s);
+}
+
+static void tell_all(struct engine *e, enum event_kind kind)
+{
+    struct session *next;
+
+    e->is_draining = true;
+    for (struct session *s = e->all; s != NULL; s = next) {
+        next = s->next;
+        if (s->phase == PHASE_CLOSING)
+            continue;
+        if (s->phase == PHASE_HANDSHAKE)
+            session_close(s, END_DRAINED, false);
+        else
+            session_tell(s, kind, SIDE_CLIENT, END_NONE);
+        session_rearm(s);
+    }
+}
+
+void session_drain_all(struct engine *e)
+{
+    tell_all(e, EVENT_DRAIN);
+}
+
+void session_stop_all(struct engine *e)
+{
+    tell_all(e, EVENT_STOP);
+}
