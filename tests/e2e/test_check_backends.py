@@ -103,6 +103,23 @@ def test_a_refused_empty_sender_does_not_hide_an_open_relay(postfix_with, check,
     assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
 
 
+# ---- Exim, OpenSMTPD --------------------------------------------------------------------------------
+
+
+def test_an_exim_that_trusts_this_machine_relays(exim, check):
+    status, report, _ = check(exim, relay="backend")
+    assert status == 1
+    assert verdicts(report, "problem") == ["would relay for this machine: 250 Accepted"]
+    assert not exim.queued()
+
+
+def test_an_opensmtpd_that_does_not_relay_has_no_word_for_it(opensmtpd, check):
+    """`Invalid recipient`, whatever is tried: all of it refused for good is an answer too."""
+    status, report, _ = check(opensmtpd, relay="backend")
+    assert status == 0
+    assert verdicts(report, "ok")[1].startswith("does not relay for this machine: 550 "), report
+
+
 # ---- Others -----------------------------------------------------------------------------------------
 
 
