@@ -50,7 +50,10 @@ static const struct smtp_refusal *judge(const struct smtp_server *s, const struc
         return &failed;
     if (!s->in_transaction)
         return &no_message;
-    return s->has_recipient ? NULL : &no_recipient;
+    if (!s->has_recipient)
+        return &no_recipient;
+    /* Nothing, and no end either: of no use to anybody, and some servers stumble over it. */
+    return chunk->size == 0 && !chunk->is_last ? &bad_argument : NULL;
 }
 
 /* Refuse when all of it has been read, so that what is dropped goes with the reply. */

@@ -144,13 +144,11 @@ def test_a_chunk_with_a_word_too_many_is_swallowed(mx, mark):
     assert mx.session(client)["messages"] == "0"
 
 
-def test_an_empty_chunk_that_is_not_the_last_has_the_servers_answer(mx, server):
-    with Chunker(mx.port, True) as client, Chunker(server.port, False) as direct:
-        for each in (client, direct):
-            each.envelope()
-            each.chunk(b"Subject: x\r\n")  # before that, Exim 4.96 falls over an empty one
-            assert each.reply().startswith("250")
-        assert client.command("BDAT 0") == direct.command("BDAT 0")
+def test_an_empty_chunk_that_is_not_the_last_stays_here(mx):
+    """Exim 4.96 falls over one that begins a message."""
+    with Chunker(mx.port, True) as client:
+        client.envelope()
+        client.expect("BDAT 0", 501)
         client.expect("RSET", 250)
         client.quit()
 

@@ -63,8 +63,7 @@ static void a_message_in_several_chunks(void **state)
         MESSAGE,
         {CLIENT("BDAT 3\r\nabc"), TO_BACKEND("BDAT 3\r\nabc")},
         {BACKEND("250 1\r\n"), TO_CLIENT("250 1\r\n")},
-        {CLIENT("BDAT 0\r\n"), TO_BACKEND("BDAT 0\r\n")},
-        {BACKEND("250 2\r\n"), TO_CLIENT("250 2\r\n")},
+        {CLIENT("BDAT 0\r\n"), TO_CLIENT(BAD_BDAT)}, /* some servers stumble over it */
         {CLIENT("BDAT 4\r\nNO"), TO_BACKEND("BDAT 4\r\nNO"), WAITS_FOR(CONTENT)},
         {CLIENT("OP"), TO_BACKEND("OP"), WAITS_FOR(BACKEND)},
         {BACKEND("250 3\n"), TO_CLIENT("250 3\r\n")},
