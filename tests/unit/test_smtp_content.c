@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Smuggling stops here: every run of CR, LF, NUL, dot and letter of up to six octets as content, in
- * every cut, against a small reference; and what comes out as the most lenient receivers read it.
- */
+ * every cut and with every `bare_newline`, against a small reference; and what comes out as the
+ * most lenient receivers read it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@
 struct outcome {
     char octets[4096];
     size_t len;
-    bool has_ended;
+    bool has_ended, is_refused;
     size_t used; /* of the input, the end included */
 };
 
@@ -29,17 +29,25 @@ static void put(struct outcome *o, const char *data, size_t len)
     o->len += len;
 }
 
-/* The rule, with the whole input in hand: first the end in the raw octets, then line by line. */
-static struct outcome reference(const char *in, size_t len)
+/* The end in the raw octets: CRLF.CRLF, or .CRLF at once. */
+static bool find_end(const char *in, size_t len, size_t *used)
 {
-    struct outcome o = {.used = len};
-
-    for (size_t i = 0; !o.has_ended && i + 3 <= len; i++)
+    *used = len;
+    for (size_t i = 0; i + 3 <= len; i++)
         if (memcmp(in + i, ".\r\n", 3) == 0 &&
             (i == 0 || (i >= 2 && memcmp(in + i - 2, "\r\n", 2) == 0))) {
-            o.has_ended = true;
-            o.used = i + 3;
+            *used = i + 3;
+            return true;
         }
+    return false;
+}
+
+/* The rule of `normalize`, with the whole input in hand: first the end, then line by line. */
+static struct outcome normalized(const char *in, size_t len)
+{
+    struct outcome o = {0};
+
+    o.has_ended = find_end(in, len, &o.used);
     for (size_t i = 0, end = o.has_ended ? o.used - 3 : len; i < end;) {
         char line[256] = {0};
         size_t n = 0;
@@ -60,15 +68,33 @@ static struct outcome reference(const char *in, size_t len)
     return o;
 }
 
+/* And of the other two: nothing is altered, `reject` stops in front of what is odd. */
+static struct outcome unaltered(const char *in, size_t len, bool rejects)
+{
+    struct outcome o = {0};
+    size_t n = 0;
+
+    o.has_ended = find_end(in, len, &o.used);
+    for (; n < o.used && !o.is_refused; n++)
+        o.is_refused =
+            rejects && (in[n] == '\0' || (in[n] == '\n' && (n == 0 || in[n - 1] != '\r')) ||
+                        (in[n] == '\r' && n + 1 < len && in[n + 1] != '\n'));
+    put(&o, in, o.is_refused ? n - 1 : n);
+    o.has_ended = o.has_ended && !o.is_refused;
+    return o;
+}
+
 /* The filter, with a first window of `cut` octets. */
-static struct outcome filter(const char *in, size_t len, size_t cut, size_t piece)
+static struct outcome filter(enum bare_newline mode, const char *in, size_t len, size_t cut,
+                             size_t piece)
 {
     struct smtp_content c;
     struct outcome o = {0};
     char space[SPACE];
 
-    smtp_content_init(&c, BARE_NEWLINE_NORMALIZE);
-    for (size_t given = cut; !o.has_ended; given = piece < len - given ? given + piece : len) {
+    smtp_content_init(&c, mode);
+    for (size_t given = cut; !o.has_ended && !o.is_refused;
+         given = piece < len - given ? given + piece : len) {
         for (bool again = true; again && !o.has_ended;) {
             struct octets window = {0};
             struct smtp_content_piece p;
@@ -76,12 +102,13 @@ static struct outcome filter(const char *in, size_t len, size_t cut, size_t piec
             octets_set(&window, in + o.used, given - o.used);
             p = smtp_content_next(&c, (struct span){window.data, window.len}, space, SPACE);
             assert_true(p.take <= window.len);
+            o.is_refused = p.kind == CONTENT_REFUSE;
             if (p.kind == CONTENT_EDIT)
                 put(&o, p.text.data, p.text.len);
             else if (p.kind != CONTENT_MORE)
                 put(&o, window.data, p.take);
-            again = p.kind != CONTENT_MORE;
-            assert_true(again || window.len - p.take <= 3);
+            again = p.kind != CONTENT_MORE && !o.is_refused;
+            assert_true(p.kind != CONTENT_MORE || window.len - p.take <= 3);
             assert_true(!again || p.take > 0 || p.text.len > 0);
             o.used += p.take;
             o.has_ended = p.kind == CONTENT_END;
@@ -117,20 +144,33 @@ static bool ends_early(const struct outcome *o)
     return false;
 }
 
-static void compare(const char *in, size_t len, size_t cut, size_t piece)
+static void agree(const struct outcome *got, const struct outcome *want)
 {
-    struct outcome got = filter(in, len, cut, piece);
-    struct outcome want = reference(in, len);
-
-    assert_false(ends_early(&got));
-    assert_int_equal(got.has_ended, want.has_ended);
-    if (got.has_ended) {
-        assert_int_equal(got.used, want.used);
-        assert_int_equal(got.len, want.len);
+    assert_int_equal(got->has_ended, want->has_ended);
+    assert_int_equal(got->is_refused, want->is_refused);
+    if (got->has_ended) {
+        assert_int_equal(got->used, want->used);
+        assert_int_equal(got->len, want->len);
     }
     /* Without an end the last octets may still wait for what decides them. */
-    assert_true(got.len <= want.len && want.len - got.len <= 4);
-    assert_memory_equal(got.octets, want.octets, (uint32_t)got.len);
+    assert_true(got->len <= want->len && want->len - got->len <= 4);
+    assert_memory_equal(got->octets, want->octets, (uint32_t)got->len);
+}
+
+static void compare(const char *in, size_t len, size_t cut, size_t piece)
+{
+    struct outcome got = filter(BARE_NEWLINE_NORMALIZE, in, len, cut, piece);
+    struct outcome want = normalized(in, len);
+
+    assert_false(ends_early(&got));
+    agree(&got, &want);
+    got = filter(BARE_NEWLINE_REJECT, in, len, cut, piece);
+    want = unaltered(in, len, true);
+    assert_false(ends_early(&got));
+    agree(&got, &want);
+    got = filter(BARE_NEWLINE_PASS, in, len, cut, piece);
+    want = unaltered(in, len, false);
+    agree(&got, &want);
 }
 
 static void every_short_content(void **state)
