@@ -54,7 +54,7 @@ static void begin_content(struct smtp_server *s)
 
 static void end_transaction(struct smtp_server *s)
 {
-    s->in_transaction = s->has_recipient = s->is_chunk_failed = false;
+    s->in_transaction = s->has_recipient = s->is_spoilt = s->in_chunks = false;
 }
 
 /* The backend has judged a message, or a chunk of one. What still comes of it could be taken for
@@ -78,6 +78,8 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
 {
     bool is_good = code / 100 == 2;
 
+    if (code >= 400 && answered != PENDING_RCPT)
+        s->is_spoilt = true;
     switch (answered) {
     case PENDING_PLAIN:
     case PENDING_GREETING: break;
@@ -105,10 +107,7 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
             return smtp_auth_conclude(s, code);
         s->input = INPUT_RESPONSE;
         break;
-    case PENDING_CHUNK:
-        conclude_content(s);
-        s->is_chunk_failed = !is_good;
-        break;
+    case PENDING_CHUNK: conclude_content(s); break;
     case PENDING_CONTENT:
     case PENDING_LAST_CHUNK:
         conclude_content(s);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* BDAT (RFC 3030): a chunk is counted, never read, and passes unaltered. It is passed on only when
- * everything before it has been answered and a message is under way, so that a backend has no reason
- * to refuse the command and read the chunk for commands; and in our own words, so that its size
- * reads the same to everybody. A chunk that we refuse goes nowhere. */
+/* BDAT (RFC 3030): a chunk is counted, never read, and passes unaltered. A backend that refuses the
+ * command may not skip its chunk, but read it for commands (Exim 4.96 does, once it is out of
+ * humour). So a chunk is passed on only where nothing could be refused: everything before it has
+ * been answered, a message is under way, nothing of it has failed, and between two chunks comes
+ * nothing else. It passes in our own words, so that its size reads the same to everybody. A chunk
+ * that we refuse goes nowhere. */
 #include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
@@ -15,7 +17,7 @@ static const struct smtp_refusal no_message = {SPAN("503 5.5.1 MAIL and RCPT fir
                                                STRIKE_ALWAYS};
 static const struct smtp_refusal no_recipient = {SPAN("554 5.5.1 No valid recipients\r\n"),
                                                  NOTE_NONE, STRIKE_NEVER};
-static const struct smtp_refusal failed = {SPAN("503 5.5.1 A chunk of this message has failed\r\n"),
+static const struct smtp_refusal spoilt = {SPAN("503 5.5.1 A command has failed, RSET first\r\n"),
                                            NOTE_NONE, STRIKE_NEVER};
 
 struct verdict smtp_unknown_chunk(const struct smtp_server *s, struct span window)
@@ -46,10 +48,10 @@ static const struct smtp_refusal *judge(const struct smtp_server *s, const struc
         return &not_offered;
     if (!chunk->is_exact)
         return &bad_argument;
-    if (s->is_chunk_failed)
-        return &failed;
     if (!s->in_transaction)
         return &no_message;
+    if (s->is_spoilt)
+        return &spoilt;
     if (!s->has_recipient)
         return &no_recipient;
     /* Nothing, and no end either: of no use to anybody, and some servers stumble over it. */
@@ -104,6 +106,7 @@ static struct verdict pass(struct smtp_server *s, const struct line *line,
         LINE_END,
     };
 
+    s->in_chunks = true;
     smtp_expect(s, chunk->is_last ? PENDING_LAST_CHUNK : PENDING_CHUNK);
     s->chunk_left = chunk->size;
     s->input = chunk->size > 0 ? INPUT_CHUNK : INPUT_COMMAND;

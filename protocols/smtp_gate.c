@@ -18,6 +18,8 @@ static const struct smtp_refusal bad_mail = {SPAN("501 5.5.4 Syntax error in MAI
                                              STRIKE_ALWAYS};
 static const struct smtp_refusal in_transaction = {
     SPAN("503 5.5.1 Not inside a transaction or a login\r\n"), NOTE_NONE, STRIKE_ALWAYS};
+static const struct smtp_refusal in_chunks = {SPAN("503 5.5.1 Only BDAT may follow BDAT\r\n"),
+                                              NOTE_NONE, STRIKE_ALWAYS};
 static const struct smtp_refusal login_first = {SPAN("530 5.7.0 Authentication required\r\n"),
                                                 NOTE_NONE, STRIKE_ALWAYS};
 static const struct smtp_refusal login_first_again = {SPAN("530 5.7.0 Authentication required\r\n"),
@@ -74,6 +76,35 @@ static bool is_for_everybody(enum smtp_verb verb)
     return false;
 }
 
+/* What may stand between two chunks of a message (RFC 3030, section 2): to a backend all else would
+ * be out of sequence. */
+static bool may_follow_chunk(enum smtp_verb verb)
+{
+    switch (verb) {
+    case VERB_BDAT:
+    case VERB_BURL:
+    case VERB_RSET:
+    case VERB_NOOP:
+    case VERB_QUIT:
+    case VERB_SPOOF:
+    case VERB_HTTP:
+    case VERB_UNKNOWN: return true; /* the last three do not pass anyhow */
+    case VERB_EHLO:
+    case VERB_HELO:
+    case VERB_MAIL:
+    case VERB_RCPT:
+    case VERB_DATA:
+    case VERB_HELP:
+    case VERB_VRFY:
+    case VERB_EXPN:
+    case VERB_AUTH:
+    case VERB_ETRN:
+    case VERB_STARTTLS:
+    case VERB_ALLOWED: break;
+    }
+    return false;
+}
+
 static const struct smtp_refusal *judge_mail(const struct smtp_server *s, struct span text,
                                              size_t *auth_at)
 {
@@ -98,6 +129,8 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
         return &must_start_tls;
     if (s->policy->relay == RELAY_LOGIN && !s->is_logged_in && !is_for_everybody(command->verb))
         return s->is_mail_refused && command->verb != VERB_MAIL ? &login_first_again : &login_first;
+    if (s->in_chunks && !may_follow_chunk(command->verb))
+        return &in_chunks;
     switch (command->verb) {
     case VERB_EHLO:
     case VERB_HELO:
@@ -190,6 +223,8 @@ static struct verdict pass(struct smtp_server *s, const struct smtp_command *com
         return verdict_hold();
     if (command->verb == VERB_AUTH)
         return smtp_auth_pass(s, line, command->argument);
+    if (command->verb == VERB_BURL)
+        s->in_chunks = true;
     smtp_expect(s, pending_of(command));
     if (command->verb == VERB_MAIL) {
         s->is_mail_refused = false;

@@ -95,7 +95,8 @@ struct smtp_server {
     bool in_transaction;  /* a MAIL was accepted */
     bool has_recipient;   /* and a RCPT */
     bool is_mail_refused; /* by us: what belongs to it is refused too */
-    bool is_chunk_failed; /* the rest of the message is refused (RFC 3030, section 2) */
+    bool is_spoilt;       /* something but a RCPT was refused since: no chunk may follow */
+    bool in_chunks;       /* a chunk has been passed on, and it was not the last */
     bool is_relay_struck; /* a denied recipient has counted in this transaction */
     bool is_backend_left; /* STARTTLS: it has been said goodbye to */
 

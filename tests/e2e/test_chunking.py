@@ -207,3 +207,25 @@ def test_chunks_that_are_not_allowed_are_swallowed(gateway, postfix, options, co
         client.expect("NOOP", 250)
         client.quit()
     assert "evil" not in postfix.log()[before:]
+
+
+@pytest.mark.parametrize("between", ["VRFY x", "EHLO client.test", "RCPT TO:<c@example.test>", "MAIL FROM:<>", "DATA", "HELP"])
+def test_no_command_between_chunks_turns_the_next_one_into_commands(mx, server, mark, between):
+    """Exim 4.96 answers such a command with 503, and from then on reads every chunk for commands."""
+    body = message(mark, b"smuggled\r\n")
+    evil = (b"RSET\r\nMAIL FROM:<evil@client.test>\r\nRCPT TO:<b@example.test>\r\nBDAT %d LAST\r\n" % len(body) +
+            body + b"NOOP\r\n")
+    with Chunker(mx.port, True) as client:
+        client.envelope()
+        client.chunk(b"Subject: x\r\n")
+        assert client.reply().startswith("250")
+        assert client.command(between).startswith("503")
+        client.chunk(evil, last=True)
+        assert client.reply()[:3] in ("250", "503")
+        client.quit()
+    with Chunker(mx.port, True) as client:
+        client.envelope()
+        assert client.chunks(message(f"{mark}-after", b"x\r\n")).startswith("250")
+        client.quit()
+    assert server.arrived(f"{mark}-after")
+    assert "evil@client.test" not in server.log()

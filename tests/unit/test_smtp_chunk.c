@@ -18,7 +18,8 @@ static const struct policy policy = {TLS, .relay = RELAY_BACKEND, .max_errors = 
 #define BAD_BDAT "501 5.5.4 Syntax error in BDAT\r\n"
 #define NO_MAIL  "503 5.5.1 MAIL and RCPT first\r\n"
 #define NO_RCPT  "554 5.5.1 No valid recipients\r\n"
-#define FAILED   "503 5.5.1 A chunk of this message has failed\r\n"
+#define SPOILT   "503 5.5.1 A command has failed, RSET first\r\n"
+#define ONLY     "503 5.5.1 Only BDAT may follow BDAT\r\n"
 #define UNKNOWN  "554 5.7.0 Chunk size not understood\r\n"
 #define LOST     "421 4.4.2 Mail server lost, try again later\r\n"
 
@@ -237,7 +238,7 @@ static void a_transaction_that_ended_takes_no_chunk(void **state)
 
         MESSAGE,
         {CLIENT("RSET x\r\nBDAT 1\r\nx"), TO_BACKEND("RSET x\r\n")},
-        {BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n"), TO_BACKEND("BDAT 1\r\nx")},
+        {BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n" SPOILT)},
 
         MESSAGE,
         {CLIENT("EHLO b\r\nBDAT 1\r\nx"), TO_BACKEND("EHLO b\r\n")},
@@ -249,9 +250,48 @@ static void a_transaction_that_ended_takes_no_chunk(void **state)
 
         MESSAGE,
         {CLIENT("MAIL FROM:<>\r\nBDAT 1\r\nx"), TO_BACKEND("MAIL FROM:<>\r\n")},
-        {BACKEND("503 a\r\n"), TO_CLIENT("503 a\r\n"), TO_BACKEND("BDAT 1\r\nx")},
+        {BACKEND("503 a\r\n"), TO_CLIENT("503 a\r\n" SPOILT)},
     };
     PLAY_EACH(&policy, PLAY_FROM_GATE, row, 6);
+}
+
+/* A backend that was put out by anything may not skip the chunk, but read it for commands. */
+static void whatever_has_failed_stops_chunks(void **state)
+{
+    static const struct turn row[] = {
+        MESSAGE,
+        {CLIENT("VRFY x\r\nBDAT 1\r\nx"), TO_BACKEND("VRFY x\r\n")},
+        {BACKEND("550 a\r\n"), TO_CLIENT("550 a\r\n" SPOILT)},
+
+        MESSAGE,
+        {CLIENT("DATA\r\nBDAT 1\r\nx"), TO_BACKEND("DATA\r\n")},
+        {BACKEND("451 a\r\n"), TO_CLIENT("451 a\r\n" SPOILT)},
+
+        MESSAGE,
+        {CLIENT("RCPT TO:<c@d>\r\nBDAT 1\r\nx"), TO_BACKEND("RCPT TO:<c@d>\r\n")},
+        {BACKEND("550 a\r\n"), TO_CLIENT("550 a\r\n"), TO_BACKEND("BDAT 1\r\nx")},
+    };
+    PLAY_EACH(&policy, PLAY_FROM_GATE, row, 6);
+}
+
+/* Exim 4.96 answers anything else with 503, and then reads chunks for commands. */
+static void between_chunks_only_a_few_commands_pass(void **state)
+{
+    static const struct turn dialogue[] = {
+        MESSAGE,
+        {CLIENT("BDAT 1\r\nx"), TO_BACKEND("BDAT 1\r\nx")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("VRFY x\r\nRCPT TO:<c@d>\r\n"), TO_CLIENT(ONLY ONLY)},
+        {CLIENT("EHLO x\r\nHELO x\r\nDATA\r\n"), TO_CLIENT(ONLY ONLY ONLY)},
+        {CLIENT("EXPN x\r\nHELP\r\nAUTH PLAIN\r\n"), TO_CLIENT(ONLY ONLY ONLY)},
+        {CLIENT("NOOP\r\nBDAT 1\r\nx"), TO_BACKEND("NOOP\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), TO_BACKEND("BDAT 1\r\nx")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("RSET\r\n"), TO_BACKEND("RSET\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("VRFY x\r\n"), TO_BACKEND("VRFY x\r\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
 
 int main(void)
@@ -268,6 +308,8 @@ int main(void)
         cmocka_unit_test(the_last_hello_counts),
         cmocka_unit_test(without_a_recipient_no_chunk_passes),
         cmocka_unit_test(a_transaction_that_ended_takes_no_chunk),
+        cmocka_unit_test(whatever_has_failed_stops_chunks),
+        cmocka_unit_test(between_chunks_only_a_few_commands_pass),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
