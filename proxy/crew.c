@@ -4,15 +4,14 @@
 #include "proxy/crew.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/crew_member.h"
 #include "proxy/log.h"
-#include "proxy/tally.h"
 
 #define LONG_LIFE_SECONDS   60.0
 #define RETRY_MAX_SECONDS   30.0
@@ -28,111 +27,12 @@ static struct member *member_at(struct crew *c, uint32_t index)
     return index == c->workers ? &c->scout : &c->resolver;
 }
 
-static bool is_running(const struct member *m)
-{
-    return m->state != MEMBER_GONE;
-}
-
-static void send_places(struct member *m, const struct generation *g)
-{
-    for (size_t i = 0; i < g->place_count; i++) {
-        const struct place *p = g->place[i].place;
-        struct message_place place = {.place = p->number, .service = g->place[i].service};
-
-        for (place.first = 0; place.first < p->count; place.first += MESSAGE_FDS_MAX) {
-            uint32_t left = p->count - place.first;
-
-            child_send(&m->child, MESSAGE_PLACE, &place, p->fd + place.first,
-                       left < MESSAGE_FDS_MAX ? left : MESSAGE_FDS_MAX);
-        }
-    }
-}
-
-static void offer(struct member *m, const struct generation *g)
-{
-    struct message_prepare prepare = {g->number, (uint32_t)g->config->service_count,
-                                      (uint32_t)g->config->backend_total};
-    struct message_generation build = {g->number};
-
-    if (m->child.role == ROLE_WORKER) {
-        const int fd[] = {g->bundle, g->scout.reader, g->worker[m->child.slot].writer};
-
-        child_send(&m->child, MESSAGE_PREPARE, &prepare, fd, 3);
-        send_places(m, g);
-    } else {
-        const int fd[] = {g->public_bundle, g->scout.writer};
-
-        child_send(&m->child, MESSAGE_PREPARE, &prepare, fd, 2);
-        for (uint32_t i = 0; i < g->workers; i++) {
-            struct message_slot slot = {i};
-
-            child_send(&m->child, MESSAGE_EXPERIENCE, &slot, &g->worker[i].reader, 1);
-        }
-    }
-    child_send(&m->child, MESSAGE_BUILD, &build, NULL, 0);
-    m->offered = g->number;
-    m->is_asked = true;
-}
-
-static void close_offer(struct member *m, enum message_kind kind)
-{
-    struct message_generation generation = {m->offered};
-
-    if (m->offered == 0)
-        return;
-    child_send(&m->child, kind, &generation, NULL, 0);
-    m->offered = 0;
-}
-
-/* What worker `of` counts, or that it is dead. */
-static void tell_tally(struct member *to, const struct member *of)
-{
-    struct message_slot slot = {of->child.slot};
-
-    if (to != of && is_running(to))
-        child_send(&to->child, MESSAGE_TALLY, &slot, &of->tally, of->tally >= 0 ? 1 : 0);
-}
-
-/* A blank board for a new life. False: logged. */
-static bool open_tally(struct member *m, int *writer)
-{
-    if (board_make(TALLY_ROWS, 0, writer, &m->tally))
-        return true;
-    log_errno(LEVEL_ERROR, "worker.failed", "role", "worker", NULL);
-    return false;
-}
-
-static void share_tally(struct member *m, int writer)
-{
-    struct message_slot own = {m->child.slot};
-
-    child_send(&m->child, MESSAGE_TALLY, &own, &writer, 1);
-    close(writer);
-    for (uint32_t i = 0; i < m->crew->workers; i++) {
-        struct member *other = &m->crew->worker[i];
-
-        tell_tally(other, m);
-        if (is_running(other))
-            tell_tally(m, other);
-    }
-}
-
-/* Its sessions died with it: from now on they count for nobody. */
-static void close_tally(struct member *m)
-{
-    if (m->tally < 0)
-        return;
-    close(fd_take(&m->tally));
-    for (uint32_t i = 0; i < m->crew->workers; i++)
-        tell_tally(&m->crew->worker[i], m);
-}
-
 /* A new line between scout and resolver, whenever one of them is new. */
 static void connect_peers(struct crew *c)
 {
     int pair[2];
 
-    if (!is_running(&c->scout) || !is_running(&c->resolver))
+    if (!member_is_running(&c->scout) || !member_is_running(&c->resolver))
         return;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         log_errno(LEVEL_ERROR, "worker.failed", "role", "resolver", NULL);
@@ -164,7 +64,7 @@ static void give_back(struct member *m)
 {
     struct message_slot slot = {m->child.slot};
 
-    if (m->guardian != NULL && is_running(m->guardian))
+    if (m->guardian != NULL && member_is_running(m->guardian))
         child_send(&m->guardian->child, MESSAGE_GIVE_BACK, &slot, NULL, 0);
     m->guardian = NULL;
 }
@@ -175,7 +75,7 @@ static void find_guardians(struct crew *c)
     for (uint32_t i = 0; i < c->workers; i++) {
         struct member *m = &c->worker[i];
 
-        if (m->guardian != NULL && !is_running(m->guardian))
+        if (m->guardian != NULL && !member_is_running(m->guardian))
             m->guardian = NULL;
         if (m->guardian == NULL && m->deaths > 0 && m->state < MEMBER_WORKING)
             find_guardian(c, m);
@@ -211,7 +111,6 @@ static void member_start(struct member *m)
 {
     struct crew *c = m->crew;
     const struct config *config = c->current->config;
-    int tally = -1; /* the writer's end */
     struct message_start start = {.privileges = c->privileges,
                                   .slot = m->child.slot,
                                   .workers = c->workers,
@@ -220,14 +119,12 @@ static void member_start(struct member *m)
                                   .log_level = config->log_level};
 
     m->started = ev_now(c->loop);
-    if (m->child.role == ROLE_WORKER && !open_tally(m, &tally)) {
+    if (m->child.role == ROLE_WORKER && !member_open_tally(m)) {
         retry_later(m);
         return;
     }
     if (!child_start(&m->child, c->loop, m->child.role == ROLE_RESOLVER ? -1 : c->root)) {
-        if (tally >= 0)
-            close(tally);
-        close_tally(m);
+        member_close_tally(m);
         retry_later(m);
         return;
     }
@@ -236,12 +133,12 @@ static void member_start(struct member *m)
     child_send(&m->child, MESSAGE_START, &start, NULL, 0);
     if (m->child.role == ROLE_WORKER) {
         child_send(&m->child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
-        share_tally(m, tally);
+        member_share_tally(m);
     } else {
         connect_peers(c);
     }
     if (m->child.role != ROLE_RESOLVER) {
-        offer(m, c->current);
+        member_offer(m, c->current);
         schedule(m, ANSWER_SECONDS);
     }
 }
@@ -274,7 +171,7 @@ static void take_answer(struct member *m, uint32_t generation, const char *refus
     }
     if (refusal == NULL) {
         ev_timer_stop(c->loop, &m->retry);
-        close_offer(m, MESSAGE_COMMIT);
+        member_close_offer(m, MESSAGE_COMMIT);
         m->state = MEMBER_WORKING;
         return;
     }
@@ -353,7 +250,7 @@ static void on_death(struct child *child, int status)
     if (!is_wanted_death(m, status))
         log_death(m, status);
     m->state = MEMBER_GONE;
-    close_tally(m);
+    member_close_tally(m);
     if (m->child.role == ROLE_RESOLVER && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         m->deaths = 0; /* a stuck name, no fault: its own time limit is slow enough */
     if (!c->is_stopping) {
@@ -368,7 +265,7 @@ static void on_death(struct child *child, int status)
 static void member_init(struct member *m, struct crew *c, enum role role, uint32_t slot)
 {
     *m = (struct member){.crew = c,
-                         .tally = -1,
+                         .tally = {.writer = -1, .reader = -1},
                          .child = {.role = role,
                                    .slot = slot,
                                    .on_message = on_message,
@@ -395,7 +292,7 @@ void crew_clear(struct crew *c)
     for (uint32_t i = 0; i < MEMBERS(c); i++)
         ev_timer_stop(c->loop, &member_at(c, i)->retry);
     for (uint32_t i = 0; i < c->workers; i++)
-        close_tally(&c->worker[i]);
+        member_close_tally(&c->worker[i]);
     free(c->worker);
     c->worker = NULL;
 }
@@ -425,9 +322,9 @@ bool crew_is_starting(const struct crew *c)
 bool crew_is_gone(const struct crew *c)
 {
     for (uint32_t i = 0; i < c->workers; i++)
-        if (is_running(&c->worker[i]))
+        if (member_is_running(&c->worker[i]))
             return false;
-    return !is_running(&c->scout) && !is_running(&c->resolver);
+    return !member_is_running(&c->scout) && !member_is_running(&c->resolver);
 }
 
 uint32_t crew_offer(struct crew *c)
@@ -437,9 +334,9 @@ uint32_t crew_offer(struct crew *c)
     for (uint32_t i = 0; i < MEMBERS(c); i++) {
         struct member *m = member_at(c, i);
 
-        if (!is_running(m) || m->child.role == ROLE_RESOLVER)
+        if (!member_is_running(m) || m->child.role == ROLE_RESOLVER)
             continue;
-        offer(m, c->coming);
+        member_offer(m, c->coming);
         voters++;
     }
     return voters;
@@ -455,21 +352,21 @@ void crew_kill_silent(struct crew *c)
 /* The scout first: it has carried over what it knows, and workers ask its board at once. */
 void crew_commit(struct crew *c)
 {
-    close_offer(&c->scout, MESSAGE_COMMIT);
+    member_close_offer(&c->scout, MESSAGE_COMMIT);
     for (uint32_t i = 0; i < c->workers; i++)
-        close_offer(&c->worker[i], MESSAGE_COMMIT);
+        member_close_offer(&c->worker[i], MESSAGE_COMMIT);
 }
 
 void crew_rollback(struct crew *c)
 {
     for (uint32_t i = 0; i < MEMBERS(c); i++)
-        close_offer(member_at(c, i), MESSAGE_ROLLBACK);
+        member_close_offer(member_at(c, i), MESSAGE_ROLLBACK);
 }
 
 void crew_tell_tickets(struct crew *c)
 {
     for (uint32_t i = 0; i < c->workers; i++)
-        if (is_running(&c->worker[i]))
+        if (member_is_running(&c->worker[i]))
             child_send(&c->worker[i].child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
 }
 
@@ -477,7 +374,7 @@ void crew_tell_tickets(struct crew *c)
 static void stop_others(struct crew *c)
 {
     child_kill(&c->resolver.child); /* it may be in a look-up, where it hears nothing */
-    close_offer(&c->scout, MESSAGE_ROLLBACK);
+    member_close_offer(&c->scout, MESSAGE_ROLLBACK);
     child_send(&c->scout.child, MESSAGE_STOP, NULL, NULL, 0);
 }
 
@@ -485,7 +382,7 @@ void crew_drain(struct crew *c)
 {
     c->is_stopping = true;
     for (uint32_t i = 0; i < c->workers; i++) {
-        close_offer(&c->worker[i], MESSAGE_ROLLBACK);
+        member_close_offer(&c->worker[i], MESSAGE_ROLLBACK);
         child_send(&c->worker[i].child, MESSAGE_DRAIN, NULL, NULL, 0);
     }
     stop_others(c);
@@ -497,7 +394,7 @@ void crew_stop(struct crew *c)
 
     c->is_stopping = true;
     for (uint32_t i = 0; i < c->workers; i++) {
-        close_offer(&c->worker[i], MESSAGE_ROLLBACK);
+        member_close_offer(&c->worker[i], MESSAGE_ROLLBACK);
         child_send(&c->worker[i].child, MESSAGE_STOP, NULL, NULL, 0);
     }
     if (is_first)

@@ -29,11 +29,11 @@ struct member {
     struct child child; /* first: a child is a member */
     struct crew *crew;
     enum member_state state;
-    int tally;        /* worker: reader's end of this life's board of counts; -1: dead */
-    uint32_t offered; /* the generation that it has been asked to build; 0: none */
-    bool is_asked;    /* and it has not answered */
-    uint32_t deaths;  /* since it last lived long */
-    double started;   /* loop time */
+    struct generation_board tally; /* worker: of this life (tally.h); .reader -1: dead */
+    uint32_t offered;              /* the generation that it has been asked to build; 0: none */
+    bool is_asked;                 /* and it has not answered */
+    uint32_t deaths;               /* since it last lived long */
+    double started;                /* loop time */
     ev_timer retry;
     struct member *guardian; /* who watches its queues meanwhile */
 };
