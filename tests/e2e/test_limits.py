@@ -175,6 +175,24 @@ def test_however_a_session_ends_its_connection_is_free(served):
             eventually(lambda: connections(server.behind.port) == 0, what=name)
 
 
+def test_starttls_in_mid_session_gives_its_connection_back(served):
+    """And takes another behind the handshake, in turn like anybody."""
+    server = served(backend_max_connections=1, policy="opportunistic")
+    with Client(server.port) as client, Crowd(server) as crowd:
+        client.expect("EHLO client.test", 250)
+        client.expect("MAIL FROM:<a@client.test>", 250)
+        client.expect("RSET", 250)
+        assert connections(server.behind.port) == 1
+        waiting = crowd.come_and_wait()
+        client.starttls()
+        client.send(b"EHLO client.test\r\n")
+        assert is_answered(waiting, 2) and waiting.answer.startswith("250")
+        assert not is_answered(client, 0.15)
+        waiting.quit()
+        assert is_answered(client, 2) and client.answer.startswith("250")
+        client.quit()
+
+
 class Refusing(Script):
     greeting = b"554 go away\r\n"
 
@@ -324,6 +342,20 @@ def test_sessions_are_limited_over_all_workers(served):
         assert late.greeting.startswith("421 4.3.2 ")
     for client in inside:
         client.close()
+
+
+def test_one_too_many_hears_it_inside_tls(served):
+    """With TLS from the first octet there is no way to say it before."""
+    server = served(max_sessions=1, tls="implicit")
+    with Client(server.port, greeting=False) as inside:
+        assert inside.handshake().reply().startswith("220 ")
+        with Client(server.port, greeting=False) as late:
+            assert late.handshake().reply().startswith("421 4.3.2 ")
+            assert late.at_end()
+        assert server.session(late)["end"] == "limit"
+        inside.quit()
+        with Client(server.port, greeting=False) as client:
+            assert client.handshake().reply().startswith("220 ")
 
 
 @pytest.mark.trace
