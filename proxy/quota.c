@@ -118,6 +118,14 @@ static bool has_room(const struct quota *q, const struct view *v)
     return v->connections < q->max_connections && !v->has_elder;
 }
 
+/* As many as there may be connections, and those who are about to have one of the free. */
+static bool may_wait(const struct quota *q, const struct view *v)
+{
+    uint64_t max = q->max_connections;
+
+    return v->waiting < max + (v->connections < max ? max - v->connections : 0);
+}
+
 /* Those whose turn has come. */
 static void serve(struct quota *q)
 {
@@ -154,7 +162,7 @@ enum quota_state quota_enter(struct quota *q, struct quota_place *place)
     v = look(q, place->since_ns);
     if (q->first == NULL && has_room(q, &v)) {
         let_in(q, place);
-    } else if (v.waiting < q->max_connections) {
+    } else if (may_wait(q, &v)) {
         append(q, place);
         publish(q);
     }

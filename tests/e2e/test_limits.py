@@ -57,6 +57,18 @@ class Crowd:
         return client
 
 
+def reconfigure(server, certificates, **options):
+    """A reload that all workers have taken: it is logged a moment before."""
+    words = f"configuration {time.monotonic()}"
+    server.write(configuration(certificates, server.behind, server.port, greeting=words, **options))
+    server.reload()
+
+    def is_new():
+        with Client(server.port) as client:
+            return client.greeting == f"220 {words}"
+    eventually(lambda: all(is_new() for _ in range(10)), what="the new configuration")
+
+
 def connections(port):
     """To that port of this machine, open or on their way."""
     found = 0
@@ -257,8 +269,7 @@ def test_sessions_of_an_old_configuration_count(served, certificates):
     server = served(backend_max_connections=2)
     with Crowd(server) as crowd:
         old = [crowd.be_served(), crowd.be_served()]
-        server.write(configuration(certificates, server.behind, server.port, backend_max_connections=2, greeting="new"))
-        server.reload()
+        reconfigure(server, certificates, backend_max_connections=2)
         new = crowd.come_and_wait()
         old[0].quit()
         assert is_answered(new, 2) and new.answer.startswith("250")
@@ -269,11 +280,9 @@ def test_another_service_has_its_own(served, certificates):
     server = served(backend_max_connections=1)
     with Crowd(server) as crowd:
         old = crowd.be_served()
-        server.write(configuration(certificates, server.behind, server.port, backend_max_connections=1, name="other"))
-        server.reload()
+        reconfigure(server, certificates, backend_max_connections=1, name="other")
         crowd.be_served()
-        server.write(configuration(certificates, server.behind, server.port, backend_max_connections=2))
-        server.reload()
+        reconfigure(server, certificates, backend_max_connections=2)
         crowd.be_served()  # mx again, whose old session still counts
         crowd.come_and_wait()
         old.quit()
@@ -284,8 +293,7 @@ def test_a_new_limit_is_everybodys_at_once(served, certificates):
     with Crowd(server) as crowd:
         crowd.be_served()
         waiting = crowd.come_and_wait()
-        server.write(configuration(certificates, server.behind, server.port, backend_max_connections="off"))
-        server.reload()
+        reconfigure(server, certificates, backend_max_connections="off")
         assert is_answered(waiting, 1) and waiting.answer.startswith("250")
 
 
@@ -428,6 +436,5 @@ def test_ipv6_is_denied_alone(served, free_port):
 def test_a_reload_changes_who_is_served(served, certificates):
     server = served(deny="127.0.0.1")
     assert not is_served(server)
-    server.write(configuration(certificates, server.behind, server.port))
-    server.reload()
+    reconfigure(server, certificates)
     assert is_served(server)

@@ -296,6 +296,22 @@ static void as_many_again_wait_and_no_more(void **state)
             leave(i == 0 || i == 3 ? 0 : i == 2 ? 2 : 1, i);
 }
 
+/* Worker 1 has not seen yet that its first may go in. */
+static void who_is_about_to_go_in_waits_no_more(void **state)
+{
+    set_limit(1);
+    enter(0, 0, QUOTA_IN);
+    enter(1, 1, QUOTA_WAITING);
+    enter(0, 2, QUOTA_OUT);
+    leave(0, 0);
+    enter(0, 2, QUOTA_WAITING);
+    enter(2, 3, QUOTA_OUT);
+    wait_ms(100);
+    EXPECT_TURNS(1);
+    leave(1, 1);
+    leave(0, 2);
+}
+
 static void what_a_worker_frees_goes_to_its_first_at_once(void **state)
 {
     set_limit(1);
@@ -458,6 +474,7 @@ int main(void)
         TEST(hostile_board_is_only_wrong),
         TEST(without_a_limit_nobody_waits),
         TEST(as_many_again_wait_and_no_more),
+        TEST(who_is_about_to_go_in_waits_no_more),
         TEST(what_a_worker_frees_goes_to_its_first_at_once),
         TEST(first_come_first_served),
         TEST(what_others_free_is_found),
