@@ -160,6 +160,12 @@ def certificates():
 # ---- Servers ----------------------------------------------------------------------------------------
 
 
+def require_unpacked(kind):
+    require_peer(kind.name)
+    if not has_capability(21):
+        unavailable(f"{kind.__name__} needs CAP_SYS_ADMIN: a mount namespace of its own")
+
+
 def real(make, name):
     """A server in a directory of its own; it has users of its own, so root must start it."""
     if not IS_ROOT:
@@ -175,9 +181,14 @@ def real(make, name):
 
 @pytest.fixture(scope="module")
 def real_server():
-    """real_server(make, name): more of them, for the tests of a file."""
+    """real_server(kind, ...): more of them, for the tests of a file."""
     with contextlib.ExitStack() as stack:
-        yield lambda make, name: stack.enter_context(contextlib.contextmanager(real)(make, name))
+        def start(kind, *words, **options):
+            if issubclass(kind, peers.Unpacked):
+                require_unpacked(kind)
+            return stack.enter_context(contextlib.contextmanager(real)(
+                lambda directory: kind(directory, *words, **options), kind.__name__))
+        yield start
 
 
 @pytest.fixture
@@ -205,9 +216,7 @@ def submission(postfix):
 
 
 def unpacked(kind):
-    require_peer(kind.name)
-    if not has_capability(21):
-        unavailable(f"{kind.__name__} needs CAP_SYS_ADMIN: a mount namespace of its own")
+    require_unpacked(kind)
     yield from real(kind, kind.__name__)
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: ISC
-"""A real Exim 4: every mail for @example.test into a maildir, relaying for 127.0.0.1, logins in the clear."""
+"""A real Exim 4: every mail for @example.test into a maildir, relaying for 127.0.0.1, logins in the clear.
+
+Or a sender that hands all mail on, in TLS, and in chunks where they are offered.
+"""
 import os
 
 from peers import UNPRIVILEGED, Unpacked
@@ -37,6 +40,7 @@ recipient:
   deny message = relay not permitted
 
 begin routers
+{onward}
 ours:
   driver = accept
   domains = +ours
@@ -46,6 +50,13 @@ others:
   transport = nowhere
 
 begin transports
+onward:
+  driver = smtp
+  hosts_require_tls = *
+  tls_verify_hosts = *
+  tls_verify_cert_hostnames = *
+  tls_verify_certificates = {ca}
+  message_linelength_limit = 100000
 inbox:
   driver = appendfile
   directory = /var/mail/inbox
@@ -77,16 +88,31 @@ login:
   server_set_id = $auth1
 """
 
+ONWARD = """\
+onward:
+  driver = manualroute
+  route_list = * localhost::{port} byname
+  transport = onward
+  self = send
+"""
+
 
 class Exim(Unpacked):
     name = "exim"
     users = {"Debian-exim": "/var/spool/exim4"}
     command = ("/usr/sbin/exim4", "-bdf")
 
+    def __init__(self, directory, onward=None, ca=""):
+        """onward: a port on this machine, where all mail goes."""
+        self.onward, self.ca = onward, ca
+        super().__init__(directory)
+
     def configure(self):
         (self.home / "etc/exim4").mkdir()
         file = self.home / "etc/exim4/exim4.conf"
-        file.write_text(CONFIGURATION.format(port=self.port, owner=UNPRIVILEGED))
+        file.write_text(CONFIGURATION.format(
+            port=self.port, owner=UNPRIVILEGED, ca=self.ca or "system",
+            onward=ONWARD.format(port=self.onward) if self.onward else ""))
         os.chown(file, 0, 0)
         for name in ("var/spool/exim4", "var/log"):
             (self.home / name).mkdir(exist_ok=True)

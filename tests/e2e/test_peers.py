@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: ISC
-"""In front of real servers of other makes, and behind real clients: mail arrives once, and intact."""
+"""In front of real servers of other makes, and behind real clients: mail arrives once, and intact.
+
+Mail servers as clients: test_senders.py.
+"""
 import pytest
 
 from clients import BODIES, Client, big_body, digest, lines_of, message
-from gateway import eventually
-from postfix import Postfix
 from senders import SENDERS
 
 pytestmark = pytest.mark.root
@@ -76,54 +77,3 @@ def test_clients(postfix_mx, postfix, certificates, needs, mark, sender):
     SENDERS[sender](postfix_mx.port, certificates.ca, message(mark, body))
     mail, = postfix.arrived(mark)
     assert mail.hash == digest(body)
-
-
-# ---- Postfix as the sender --------------------------------------------------------------------------
-
-SENDER_SETTINGS = """\
-smtp_dns_support_level = disabled
-smtp_tls_CAfile = {ca}
-smtp_tls_loglevel = 1
-"""
-
-# One way out for each level of security: an smtpd to give it mail by, and the smtp that sends it.
-WAY_OUT = """\
-127.0.0.1:{port} inet n - n - - smtpd -o content_filter={level}:[localhost]:{to}
-{level} unix - - n - - smtp -o smtp_tls_security_level={level}
-"""
-
-
-@pytest.fixture(scope="module")
-def sending_postfix(real_server, postfix_mx, certificates, free_port):
-    """Postfix that sends on to the MX; `.ways` are its ports by level of security."""
-    ways = {level: free_port() for level in ("none", "may", "encrypt", "secure")}
-    services = "".join(WAY_OUT.format(port=port, level=level, to=postfix_mx.port) for level, port in ways.items())
-    server = real_server(lambda path: Postfix(path, SENDER_SETTINGS.format(ca=certificates.ca), services), "Postfix")
-    server.ways = ways
-    return server
-
-
-def hand_over(sending_postfix, level, content):
-    with Client(sending_postfix.ways[level]) as client:
-        assert client.mail(content).startswith("250")
-        client.quit()
-
-
-@pytest.mark.parametrize("level", ["may", "encrypt", "secure"])
-def test_postfix_delivers_its_queue_with_tls(sending_postfix, postfix_mx, postfix, mark, level):
-    after = len(postfix_mx.lines())
-    body = b"".join(BODIES[name] for name in ("dots_at_line_starts", "eight_bit", "blank_lines", "many_lines"))
-    hand_over(sending_postfix, level, message(mark, body))
-    mail, = postfix.arrived(mark)
-    assert mail.hash == digest(body)
-    line = postfix_mx.wait_for("session.end", after=after)
-    assert line["tls"] == "TLSv1.3" and line["messages"] == "1" and line["end"] == "client_quit"
-
-
-def test_postfix_that_may_not_use_tls_is_told_that_it_must(sending_postfix, postfix_mx, postfix, mark):
-    after = len(postfix_mx.lines())
-    hand_over(sending_postfix, "none", message(mark, b"x\r\n"))
-    line = postfix_mx.wait_for("session.end", after=after)
-    assert line["end"] == "tls_required" and line["phase"] == "preamble"
-    eventually(lambda: "530 5.7.0 Must issue a STARTTLS command first" in sending_postfix.log())
-    assert not postfix.mails(mark)
