@@ -13,7 +13,7 @@ protocols =
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-256
 # A wrong password is answered at once: tests cannot wait two seconds for each.
 auth_failure_delay = 0
 passdb {{

@@ -40,8 +40,8 @@ def by_swaks(port, ca, content, user=None, implicit=False, mechanism="PLAIN"):
          "--data", "-", *login], content.removesuffix(b"\r\n").replace(b"\r\n", b"\n"))
 
 
-def by_msmtp(port, ca, content, user=None, implicit=False):
-    login = ("--auth=on", f"--user={user[0]}", f"--passwordeval=echo '{user[1]}'") if user else ("--auth=off",)
+def by_msmtp(port, ca, content, user=None, implicit=False, mechanism="on"):
+    login = (f"--auth={mechanism.lower()}", f"--user={user[0]}", f"--passwordeval=echo '{user[1]}'") if user else ("--auth=off",)
     run(["msmtp", "--file=/dev/null", "--host=localhost", f"--port={port}", "--tls=on",
          f"--tls-starttls={'off' if implicit else 'on'}", f"--tls-trust-file={ca}", f"--from={SENDER}", *login,
          "--", RECIPIENT], content.replace(b"\r\n", b"\n"))

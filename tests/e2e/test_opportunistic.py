@@ -159,7 +159,7 @@ def test_no_login_in_plaintext(login_mx, submission):
 def test_a_login_in_tls_opens_the_way_to_everywhere(login_mx, mark):
     with Client(login_mx.port) as client:
         client.starttls()
-        assert "AUTH PLAIN LOGIN" in client.expect("EHLO client.test", 250)
+        assert "-AUTH PLAIN" in client.expect("EHLO client.test", 250)
         client.expect("MAIL FROM:<a@client.test>", 250)
         client.expect(f"RCPT TO:<{mark}@anywhere.test>", 554)
         client.expect("RSET", 250)
@@ -208,7 +208,7 @@ def test_without_tls_the_servers_greeting_and_logins_pass(bare, submission, mark
     with Client(bare.port) as client, Client(submission.login_port) as direct:
         assert client.greeting == direct.greeting
         capabilities = client.expect("EHLO client.test", 250)
-        assert "AUTH PLAIN LOGIN" in capabilities and "STARTTLS" not in capabilities
+        assert "-AUTH PLAIN" in capabilities and "STARTTLS" not in capabilities
         client.expect("MAIL FROM:<a@client.test>", 530)
         assert client.command("STARTTLS")[:1] == "5"
         client.expect(plain(*ALICE), 235)

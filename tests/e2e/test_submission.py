@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from clients import BODIES, Client, big_body, digest, lines_of, message
-from senders import SENDERS, by_swaks
+from senders import SENDERS, by_msmtp, by_swaks
 
 pytestmark = pytest.mark.root
 
@@ -83,6 +83,12 @@ def test_no_login_is_taken_before_tls(starttls):
 # ---- Logins -----------------------------------------------------------------------------------------
 
 
+def offered(capabilities):
+    """The mechanisms of AUTH."""
+    line, = (line for line in capabilities if line.startswith("AUTH "))
+    return set(line.split()[1:])
+
+
 def login_initial(client, name, password):
     return client.command(plain(name, password))
 
@@ -111,7 +117,7 @@ LOGINS = {"plain, initial response": login_initial, "plain": login_plain, "login
 def test_a_login_lets_mail_through(service, submission, mark, login):
     body = BODIES["dots_at_line_starts"] + BODIES["eight_bit"]
     with service.client() as client:
-        assert "AUTH PLAIN LOGIN" in client.capabilities
+        assert offered(client.capabilities) >= {"PLAIN", "LOGIN"}
         assert LOGINS[login](client, *BOB).startswith("235 2.7.0")
         assert client.mail(message(mark, body)).startswith("250")
         client.quit()
@@ -120,6 +126,23 @@ def test_a_login_lets_mail_through(service, submission, mark, login):
     line = service.server.session(client)
     assert line["auth"] == "ok" and line["auth_failures"] == "0" and line["messages"] == "1"
     assert line["tls"] == "TLSv1.3" and line["backend"] == submission.login and line["end"] == "client_quit"
+
+
+def test_mechanisms_that_cannot_pass_a_gateway_are_not_offered(service, submission):
+    with service.client() as client, Client(submission.login_port) as direct:
+        all_of_them = offered(line[4:] for line in direct.expect("EHLO client.test", 250).split("\n"))
+        assert "DIGEST-MD5" in all_of_them and offered(client.capabilities) == all_of_them - {"DIGEST-MD5"}
+        for mechanism in ("DIGEST-MD5", "EXTERNAL =", "ANONYMOUS YQ==", "external YWxpY2U="):
+            assert client.command(f"AUTH {mechanism}").startswith("504 5.5.4"), mechanism
+        client.quit()
+    assert service.server.session(client)["auth_failures"] == "0"
+
+
+@pytest.mark.parametrize("mechanism", ["CRAM-MD5", "SCRAM-SHA-256"])
+def test_exchanges_of_several_rounds(service, submission, certificates, needs, mark, mechanism):
+    needs("msmtp")
+    by_msmtp(service.port, certificates.ca, message(mark, b"x\r\n"), BOB, service.implicit, mechanism)
+    submission.arrived(mark)
 
 
 def test_mail_goes_anywhere_after_a_login(service, submission, mark):
