@@ -45,6 +45,9 @@ smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 smtpd_error_sleep_time = 0
 smtpd_tls_security_level = none
+# As behind other proxies: whoever comes from this machine may say that he is somebody else.
+smtpd_authorized_xclient_hosts = 127.0.0.0/8
+smtpd_authorized_xforward_hosts = 127.0.0.0/8
 in_flow_delay = 0
 virtual_destination_concurrency_limit = 20
 default_process_limit = 40
