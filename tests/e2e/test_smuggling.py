@@ -98,3 +98,25 @@ def test_dots_that_are_doubled_come_out_single(mx, server, mark):
         client.quit()
     mail, = server.arrived(mark)
     assert mail.body == body
+
+
+@pytest.fixture(scope="module")
+def strict(shared_gateway, postfix):
+    return shared_gateway(postfix, relay="example.test", bare_newline="reject")
+
+
+@pytest.mark.parametrize("content", [b"\n", b"\r", b"\n.\n", b"\r.\r", b"\0", b"\r\n.\n", b"\r\r\n", b"x\n\r\n"])
+def test_where_bare_newlines_are_refused_no_message_arrives(strict, postfix, mark, content):
+    with Client(strict.port) as client:
+        client.starttls()
+        client.envelope()
+        client.send(message(mark, b"first" + content + SMUGGLED % mark.encode()) + b".\r\n")
+        assert client.reply().startswith("521 5.5.2")
+        assert client.at_end()
+    assert strict.session(client)["messages"] == "0"
+    # One that is as it should be comes behind, and nothing with it.
+    with Client(strict.port) as client:
+        client.starttls()
+        assert client.mail(message(mark, b"x\r\n.\r\n")).startswith("250")
+    mail, = postfix.arrived(mark)
+    assert mail.body == b"x\r\n.\r\n"
