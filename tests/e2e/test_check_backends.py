@@ -65,7 +65,7 @@ def test_a_postfix_that_trusts_this_machine_relays(postfix, check):
     assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
     assert "anybody who reaches this service could send through it" in report
     assert verdicts(report, "ok") == ["127.0.0.1: 220 backend.example.test ESMTP Postfix"]
-    assert re.search("offers PIPELINING, SIZE 200000000, .*8BITMIME", report)
+    assert re.search("offers PIPELINING, SIZE 200000000, .*8BITMIME", report, re.DOTALL)
     time.sleep(0.5)
     assert not postfix.queued()
 
