@@ -131,18 +131,21 @@ e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pyte
 	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
 	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e $(PYTEST_ARGS)
 
-asan: ## unit and e2e under address and undefined-behaviour sanitizers, with leak check
+asan: ## all of these tests under address and undefined-behaviour sanitizers, with leak check
 	@$(MAKE) --no-print-directory VARIANT=asan unit
+	@$(MAKE) --no-print-directory VARIANT=asan COUNT=4000 differential
 	@$(MAKE) --no-print-directory VARIANT=asan e2e
 
-fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds (libFuzzer)
+fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds, two at a time (libFuzzer)
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
-	@for fuzzer in $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c)); do \
-	    mkdir -p build/fuzz/corpus/$$fuzzer; seeds=tests/fuzz/seeds/$$fuzzer; \
-	    build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
-	        -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/corpus/$$fuzzer $$(ls -d $$seeds 2>/dev/null) \
-	        >build/fuzz/$$fuzzer.log 2>&1 || { tail -n 60 build/fuzz/$$fuzzer.log; exit 1; }; \
-	    sed -n "s|^Done|$$fuzzer:|p" build/fuzz/$$fuzzer.log; done
+	@$(MAKE) --no-print-directory -j 2 $(patsubst tests/fuzz/fuzz_%.c,fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
+
+fuzz-%:
+	@fuzzer=fuzz_$*; mkdir -p build/fuzz/corpus/$$fuzzer; seeds=tests/fuzz/seeds/$$fuzzer; \
+	build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -artifact_prefix=build/fuzz/$$fuzzer- build/fuzz/corpus/$$fuzzer $$(ls -d $$seeds 2>/dev/null) \
+	    >build/fuzz/$$fuzzer.log 2>&1 || { tail -n 60 build/fuzz/$$fuzzer.log; exit 1; }; \
+	sed -n "s|^Done|$$fuzzer:|p" build/fuzz/$$fuzzer.log
 
 fuzzers: $(FUZZERS)
 objects: $(B)/starttlsd $(UNIT) $(DIFFER)

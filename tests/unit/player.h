@@ -69,12 +69,15 @@ static inline void octets_add(struct octets *o, const char *data, size_t len)
 /* The same, in a block of the new size again. */
 static inline void octets_grow(struct octets *o, const char *data, size_t len)
 {
-    struct octets grown = {0};
+    char *fresh = malloc(o->len + len);
 
-    octets_set(&grown, o->data, o->len);
-    octets_add(&grown, data, len);
-    octets_set(o, grown.data, grown.len);
-    free(grown.data);
+    PROMISE(fresh != NULL || o->len + len == 0);
+    if (o->len > 0)
+        memcpy(fresh, o->data, o->len);
+    if (len > 0)
+        memcpy(fresh + o->len, data, len);
+    free(o->data);
+    *o = (struct octets){fresh, o->len + len};
 }
 
 static inline void octets_clear(struct octets *o)
