@@ -116,6 +116,7 @@ def check_link(dialogue, link):
     must(open_thing[2] == rest and (not rest or open_thing[0] == state), f'the module is in {open_thing!r}, the reader in {state} {rest!r}')
     if dialogue.machine.is_over and link is dialogue.links[-1] and (state in ('content', 'chunk')):
         must(dialogue.machine.outcome == 'RESET', f'{state} was cut off, and the backend is told a good end')
+    must(not dialogue.has_closed or state not in ('content', 'chunk') or dialogue.machine.is_over, f'the client is gone in the midst of a {state}')
     check_chunks(link)
     for item in link.items:
         if item.is_own:
@@ -190,7 +191,7 @@ def check_replay(dialogue, items):
         said = [item.octets for item in link.items if item.is_own and item.verb != b'QUIT']
         words = re.split(rb'[ \t\v\f]+', alone[-1].octets, maxsplit=1) if alone and not link.phase.is_tls else []
         want = [words[0].upper() + b' ' + words[1].strip(BLANKS)] if words and link.items else []
-        if want and want[0].startswith(b'EHLO') and link.items[0].code is not None and link.items[0].code >= 400 and len(said) > 1:
+        if want and want[0].startswith(b'EHLO') and link.items[0].code is not None and link.items[0].code >= 400 and len(link.items) > 1:
             want.append(b'HELO' + want[0][4:])
         must(said == want and all(item.is_own for item in link.items[:len(want)]), f'to be replayed {want!r}, replayed {said!r}')
 

@@ -45,6 +45,7 @@ class Dialogue:
         self.rng = random.Random(seed)
         self.policy = Policy(self.rng)
         self.serial = 0
+        self.has_closed = False
         self.phases, self.links, self.log, self.notes = [], [], [], []
 
     # ---- what the module says ----
@@ -166,5 +167,6 @@ class Dialogue:
         if rng.random() < 0.7:
             self.settle()
         if not machine.is_over and rng.random() < 0.4:
+            self.has_closed = True
             self.tell('EOF', CLIENT)
         self.settle()

@@ -103,6 +103,8 @@ class ServerReader:
                 return None
             octets, self.buffer = self.buffer[:size], self.buffer[size:]
             self.state = 'command'
+            if self.open.code is not None:
+                raise Misread(f'{self.open}: its chunk went on to its end behind a final reply')
             self.open.chunk = Item('chunk', octets)  # its command has the answer
             return self.open.chunk
         if self.state == 'sasl':
