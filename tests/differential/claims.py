@@ -80,10 +80,13 @@ def expected_content(policy, raw, is_whole):
 
 def check_chunks(link):
     """A chunk comes only where a backend has every reason to take it: else it might read it for commands."""
-    is_offered = has_sender = has_recipient = has_failed = False
+    is_offered = has_sender = has_recipient = has_failed = in_chunks = False
     for item in link.items:
         if item.verb == b'BDAT':
             must(is_offered and has_sender and has_recipient and not has_failed, f'out of order: {item}')
+        must(not in_chunks or item.kind == 'chunk' or item.verb in (b'BDAT', b'BURL', b'RSET', b'NOOP', b'QUIT'),
+             f'between two chunks: {item}')
+        in_chunks = in_chunks or item.verb in (b'BDAT', b'BURL')
         if item.code is None:
             continue
         is_good = item.code // 100 == 2
@@ -91,14 +94,11 @@ def check_chunks(link):
             is_offered = re.search(rb'(?m)^250[ -]CHUNKING\b', item.reply) is not None
         elif item.verb == b'HELO' and is_good:
             is_offered = False
-        elif item.verb == b'MAIL' and is_good:
-            has_sender, has_recipient, has_failed = True, False, False
-        elif item.verb == b'RCPT' and is_good:
-            has_recipient = True
-        elif item.verb in (b'BDAT', b'BURL') and not is_good:
-            has_failed = True
-        if item.ends_message or item.verb in (b'EHLO', b'HELO', b'RSET') and is_good:
-            has_sender = has_recipient = has_failed = False
+        has_failed = has_failed or item.code >= 400 and item.verb != b'RCPT'
+        if item.ends_message or item.verb in (b'EHLO', b'HELO', b'RSET', b'MAIL') and is_good:
+            has_sender = has_recipient = has_failed = in_chunks = False
+        has_sender = has_sender or item.verb == b'MAIL' and is_good
+        has_recipient = has_recipient or item.verb == b'RCPT' and is_good
 
 
 # ---- The module's own account against the reader's -------------------------------------------------
@@ -238,33 +238,60 @@ PLAIN = re.compile(rb'(?:EHLO client\.example|HELO client\.example|NOOP|RSET|VRF
 ELSEWHERE = re.compile(rb'RCPT TO:<user@example\.com>')
 
 
+class Standing:
+    """Where a client stands, by the replies that it got."""
+
+    def __init__(self):
+        self.is_tls = False
+        self.begin()
+
+    def begin(self):
+        self.is_refused = self.is_logged_in = self.in_transaction = self.in_chunks = False
+
+    def learn(self, item):
+        is_good = item.code // 100 == 2
+        is_backends = item.serial is not None
+        if item.verb == b'MAIL' or item.kind == 'bad' and re.match(rb'MAIL(?![^ \t\v\f\r\0])', item.octets, re.I):
+            self.is_refused = not is_backends
+            self.in_transaction = self.in_transaction or is_backends and is_good
+        if item.code == 235 and (item.kind.endswith('sasl') or item.verb == b'AUTH'):
+            self.is_logged_in = True
+        if item.verb in (b'BDAT', b'BURL') and is_backends:
+            self.in_chunks = True
+        if item.verb in (b'EHLO', b'HELO', b'RSET') and is_good or item.ends_message and (item.verb == b'' or is_backends):
+            self.in_transaction = self.in_chunks = False
+
+    def may_say(self, policy, item):
+        """It is in perfect order, so only a backend may refuse it."""
+        if is_alone(policy, item) and (policy.is_enforced or item.verb not in (b'MAIL', b'RCPT', b'DATA')):
+            return False
+        if policy.relay == 'login' and not self.is_logged_in and item.verb not in BEFORE_LOGIN:
+            return False
+        if self.is_refused and item.verb in (b'RCPT', b'DATA') or self.in_chunks and item.verb not in (b'RSET', b'NOOP'):
+            return False
+        is_relayed = policy.relay == 'backend' or self.is_logged_in
+        return item.kind == 'command' and (PLAIN.fullmatch(item.octets) or is_relayed and ELSEWHERE.fullmatch(item.octets))
+
+
 def check_replies(dialogue, items):
     """What may be said to which command."""
-    policy, is_refused, is_logged_in = dialogue.policy, False, False
-    was_tls = in_transaction = False
+    policy, standing = dialogue.policy, Standing()
     for item in items:
-        verb = item.verb
         if item.code is None:
             return
-        if item.is_tls and not was_tls:
-            was_tls, is_refused = True, False  # behind STARTTLS all begins anew
-        must(item.code < 300 or item.code >= 400 or item.code == 334 and item.kind.endswith('sasl') or
-             item.kind == 'command' and (verb, item.code) in ((b'DATA', 354), (b'AUTH', 334)), f'what shall a client do now? {item}')
+        if item.is_tls and not standing.is_tls:
+            standing.begin()  # behind STARTTLS all is as if nothing had been said
+            standing.is_tls = True
+        must(item.code // 100 != 3 or item.code == 334 and (item.verb == b'AUTH' or item.kind.endswith('sasl')) or
+             item.code == 354 and item.verb == b'DATA', f'what shall a client do now? {item}')
         if item.serial is not None:
-            is_refused = is_refused and verb != b'MAIL'
-            must(not is_refused or verb not in (b'RCPT', b'DATA', b'BDAT'), f'its MAIL was refused: {item}')
-            is_logged_in = is_logged_in or item.code == 235 and (item.kind.endswith('sasl') or verb == b'AUTH')
-        elif item.is_tls or not policy.is_enforced:
-            is_refused = is_refused or verb == b'MAIL' or item.kind == 'bad' and re.match(rb'MAIL(?![^ \t\v\f\r\0])', item.octets, re.I)
-            may = not is_refused and (not is_alone(policy, item) or verb in (b'MAIL', b'RCPT', b'DATA')) and (policy.relay != 'login' or is_logged_in or verb in BEFORE_LOGIN)
-            is_plain = PLAIN.fullmatch(item.octets) or (policy.relay == 'backend' or is_logged_in) and ELSEWHERE.fullmatch(item.octets)
-            must(not may or item.code == 421 or item.kind != 'command' or not is_plain, f'refused for nothing: {item}')
-        if verb == b'MAIL' and item.serial is not None:
-            in_transaction = in_transaction or item.code // 100 == 2
-        elif item.ends_message or verb in (b'EHLO', b'HELO', b'RSET') and item.code // 100 == 2:
-            in_transaction = False
-        must(verb != b'STARTTLS' or item.code != 220 or not in_transaction and not is_logged_in, 'STARTTLS in the midst of it')
-        if verb == b'EHLO' and item.code == 250 and item.kind == 'command':
+            must(not standing.is_refused or item.verb not in (b'RCPT', b'DATA', b'BDAT', b'BURL'), f'its MAIL was refused: {item}')
+        else:
+            must(item.code == 421 or not standing.may_say(policy, item), f'refused for nothing: {item}')
+        must(item.verb != b'STARTTLS' or item.code != 220 or not standing.in_transaction and not standing.is_logged_in,
+             'STARTTLS in the midst of it')
+        standing.learn(item)
+        if item.verb == b'EHLO' and item.code == 250:
             check_announced(policy, item)
 
 
