@@ -10,9 +10,9 @@ cd "$(dirname "$0")/.." || exit 1
 peers=$(pwd)/build/peers
 failed=
 
-# As root, apt would fetch as a user who may not write here.
-options='-qq'
-[ "$(id -u)" != 0 ] || options='-qq -o APT::Sandbox::User=root'
+# The second try below is enough; and as root, apt would fetch as a user who may not write here.
+options='-qq -o Acquire::Retries=0'
+[ "$(id -u)" != 0 ] || options="$options -o APT::Sandbox::User=root"
 
 # The packages, and of all that they need what this machine lacks.
 closure() {
@@ -44,14 +44,22 @@ unpack() {
     : >"$place/complete"
 }
 
-# Lists of packages may be missing or old; only root can do something about it.
+# Lists of packages may be missing or old; only root can do something about it, and once is enough.
+may_update=$([ "$(id -u)" != 0 ] || echo yes)
+
+refresh() {
+    [ -n "$may_update" ] || return 1
+    may_update=
+    # shellcheck disable=SC2086
+    apt-get $options update
+}
+
 fetch_debian() {
     [ ! -e "$peers/$1/complete" ] || return 0
     if ! command -v apt-get >/dev/null; then
         failed="$failed $1"
     elif ! unpack "$@"; then
-        # shellcheck disable=SC2086
-        [ "$(id -u)" = 0 ] && apt-get $options update && unpack "$@" || failed="$failed $1"
+        refresh && unpack "$@" || failed="$failed $1"
     fi
 }
 
@@ -62,16 +70,19 @@ fetch_npm() {
     rm -rf "${place:?}"
     mkdir -p "$place"
     (
-        cd "$place" && npm pack --silent "$name@$2" >/dev/null && echo "$3  $file" | sha512sum --quiet -c &&
+        cd "$place" && npm pack --silent --fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=1000 "$name@$2" \
+            >/dev/null && echo "$3  $file" | sha512sum --quiet -c &&
             tar -xzf "$file" && rm "$file" && : >complete
     ) || failed="$failed $name"
 }
 
 mkdir -p "$peers"
-fetch_debian exim exim4-daemon-light exim4-base
-fetch_debian opensmtpd opensmtpd
-fetch_npm nodemailer 7.0.13 \
-    3cd0c548974ff8a16076c1b76733170a0aae3bb23a31c8d8daf96a20b8ed25dd21cbcc04bedba04bdc4a445d8d5a53cd1b1bcb09795334869ee2c7ab23b7629f
+{
+    fetch_debian exim exim4-daemon-light exim4-base
+    fetch_debian opensmtpd opensmtpd
+    fetch_npm nodemailer 7.0.13 \
+        3cd0c548974ff8a16076c1b76733170a0aae3bb23a31c8d8daf96a20b8ed25dd21cbcc04bedba04bdc4a445d8d5a53cd1b1bcb09795334869ee2c7ab23b7629f
+} >"$peers/log" 2>&1
 
-[ -z "$failed" ] || echo "starttlsd: could not fetch$failed; what needs them is not tested" >&2
+[ -z "$failed" ] || echo "starttlsd: could not fetch$failed (see build/peers/log); what needs them is not tested" >&2
 exit 0
