@@ -223,8 +223,6 @@ static struct verdict pass(struct smtp_server *s, const struct smtp_command *com
         return verdict_hold();
     if (command->verb == VERB_AUTH)
         return smtp_auth_pass(s, line, command->argument);
-    if (command->verb == VERB_BURL)
-        s->in_chunks = true;
     smtp_expect(s, pending_of(command));
     if (command->verb == VERB_MAIL) {
         s->is_mail_refused = false;
