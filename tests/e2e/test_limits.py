@@ -352,6 +352,14 @@ def test_sessions_are_limited_over_all_workers(served):
         client.close()
 
 
+def has_room(server):
+    with Client(server.port) as client:
+        if client.greeting.startswith("220 "):
+            client.quit()
+            return True
+    return False
+
+
 def test_one_too_many_hears_it_inside_tls(served):
     """With TLS from the first octet there is no way to say it before."""
     server = served(max_sessions=1, tls="implicit")
@@ -378,6 +386,7 @@ def test_sessions_are_counted_over_reloads_and_deaths(served):
             assert late.greeting.startswith("421 4.3.2 ")
         doomed = max(set(homes), key=homes.count)
         kill_worker(server, doomed)
+        eventually(lambda: has_room(server), what="the news of it")
         for _ in range(homes.count(doomed)):
             crowd.be_served()
         with Client(server.port) as late:
