@@ -133,6 +133,29 @@ def test_a_chunk_that_the_server_refuses_is_swallowed(mx, server, mark):
     assert mx.session(client)["messages"] == "1"
 
 
+@pytest.mark.parametrize("between", ["VRFY x", "EHLO again.test", "HELO again.test", "MAIL FROM:<c@client.test>", "DATA",
+                                     "RCPT TO:<c@example.test>", "HELP", "EXPN x", "AUTH PLAIN =", "BURL x LAST", "FOO"])
+def test_a_command_between_two_chunks_makes_none_of_the_second(mx, server, mark, between):
+    """Exim answers nothing but RSET from there on, and reads the chunk's octets for commands."""
+    before = len(server.log())
+    smuggled = (f"RSET\r\nMAIL FROM:<evil@client.test>\r\nRCPT TO:<evil@elsewhere.test>\r\nBDAT 34 LAST\r\n"
+                f"X-Mark: {mark[:20]}\r\n\r\nx\r\nNOOP\r\n").encode()
+    with Chunker(mx.port, True) as client:
+        client.envelope()
+        client.chunk(b"Subject: x\r\n")
+        assert client.reply().startswith("250")
+        assert client.command(between)[:1] in ("2", "5")
+        client.chunk(smuggled, last=True)
+        client.reply()
+        client.command("QUIT")
+    # Behind it, so that the log is complete up to here.
+    with Chunker(mx.port, True) as client:
+        client.envelope()
+        assert client.chunks(message(mark[::-1], b"x\r\n")).startswith("250")
+    server.arrived(mark[::-1])
+    assert "evil" not in server.log()[before:]
+
+
 def test_a_chunk_with_a_word_too_many_is_swallowed(mx, mark):
     with Chunker(mx.port, True) as client:
         client.envelope()
