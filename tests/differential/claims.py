@@ -86,10 +86,11 @@ def check_chunks(link):
             must(is_offered and has_sender and has_recipient and not has_failed, f'out of order: {item}')
         must(not in_chunks or item.kind == 'chunk' or item.verb in (b'BDAT', b'BURL', b'RSET', b'NOOP', b'QUIT'),
              f'between two chunks: {item}')
-        in_chunks = in_chunks or item.verb in (b'BDAT', b'BURL')
+        in_chunks = in_chunks or item.verb == b'BDAT'
         if item.code is None:
             continue
         is_good = item.code // 100 == 2
+        in_chunks = in_chunks or item.verb == b'BURL' and is_good and has_sender
         if item.verb == b'EHLO' and is_good:
             is_offered = re.search(rb'(?m)^250[ -]CHUNKING\b', item.reply) is not None
         elif item.verb == b'HELO' and is_good:
