@@ -107,10 +107,7 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
             return smtp_auth_conclude(s, code);
         s->input = INPUT_RESPONSE;
         break;
-    case PENDING_CHUNK:
-        conclude_content(s);
-        s->in_chunks = s->in_chunks || (is_good && s->in_transaction); /* BURL */
-        break;
+    case PENDING_CHUNK: conclude_content(s); break;
     case PENDING_CONTENT:
     case PENDING_LAST_CHUNK:
         conclude_content(s);

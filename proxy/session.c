@@ -10,9 +10,6 @@
 #define LINGER_MS       2000 /* for the client to read our last words */
 #define RESOLVE_POLL_MS 50   /* the resolver is still at work: look again */
 
-/* A side that owes us more than this reading gets nothing new to owe. */
-#define OWED_MAX ((size_t)16384)
-
 void session_set_phase(struct session *s, enum phase phase)
 {
     s->phase = phase;
@@ -26,8 +23,8 @@ void session_set_phase(struct session *s, enum phase phase)
 static bool has_room(const struct session *s, enum side from)
 {
     if (from == SIDE_BACKEND)
-        return !stream_has_out(&s->client) && s->backend.out.len <= OWED_MAX;
-    return !stream_has_out(&s->backend) && s->client.out.len <= OWED_MAX;
+        return !stream_has_out(&s->client) && s->backend.out.len <= SESSION_OWED_MAX;
+    return !stream_has_out(&s->backend) && s->client.out.len <= SESSION_OWED_MAX;
 }
 
 /* Octets of this side are welcome now. */

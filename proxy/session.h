@@ -12,6 +12,9 @@
 #include "proxy/snapshot.h"
 #include "proxy/stream.h"
 
+/* A side that owes us more octets of reading than this gets nothing new to owe. */
+#define SESSION_OWED_MAX ((size_t)16384)
+
 /*
  *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE
  *      └────────────────────────┴───────────┴───────────────────┴──▶ CLOSING ──▶ buried

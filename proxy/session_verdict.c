@@ -103,6 +103,7 @@ struct span session_show(struct session *s, enum side side, struct span window)
 {
     const struct event event = {EVENT_BYTES, side, END_NONE, s->engine->scratch->space};
     const uint32_t tries = s->try.tries;
+    size_t answered = 0; /* octets for the side that asks */
 
     for (;;) {
         struct verdict v = s->protocol->step(s->machine, &event, window);
@@ -117,6 +118,14 @@ struct span session_show(struct session *s, enum side side, struct span window)
         /* Another backend's octets have nothing to do with this window. */
         if (side == SIDE_BACKEND && s->try.tries != tries)
             return (struct span){NULL, 0};
+        if (v.kind == VERDICT_SEND && v.to == side)
+            answered += v.text.len;
+        if (answered >
+            SESSION_OWED_MAX) { /* short questions, long answers: on when it has read them */
+            s->is_held[side] = false;
+            s->is_again[side] = true;
+            return window;
+        }
         if (v.kind != VERDICT_MORE && v.kind != VERDICT_HOLD)
             continue;
         s->is_held[side] = s->is_again[side] = v.kind == VERDICT_HOLD;

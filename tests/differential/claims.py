@@ -257,7 +257,7 @@ class Standing:
             self.in_transaction = self.in_transaction or is_backends and is_good
         if item.code == 235 and (item.kind.endswith('sasl') or item.verb == b'AUTH'):
             self.is_logged_in = True
-        if is_backends and (item.verb == b'BDAT' or item.verb == b'BURL' and is_good and self.in_transaction):
+        if item.verb == b'BDAT' and is_backends:
             self.in_chunks = True
         if item.verb in (b'EHLO', b'HELO', b'RSET') and is_good or item.ends_message and (item.verb == b'' or is_backends):
             self.in_transaction = self.in_chunks = False

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Before TLS starttlsd speaks alone, lets nothing through, and keeps nothing for later."""
+import socket
 import ssl
 import time
 
 import pytest
 
+from backends import Script
 from clients import Client, tls_context
 from gateway import eventually
 
@@ -228,3 +230,25 @@ def test_the_backend_is_not_connected_before_the_handshake(gateway, backend):
         eventually(lambda: len(behind.connections) == before + 1)
         client.expect("NOOP", 250)
         client.quit()
+
+
+def test_short_questions_with_long_answers_wait_until_those_are_read(gateway, backend):
+    """What one wake-up brings must not pin a hundred times as much of answers that nobody reads."""
+    class Talkative(Script):
+        ehlo = b"250-big.test\r\n" + b"".join(b"250-X-%03d\r\n" % i for i in range(140)) + b"250 SIZE\r\n"
+    server = gateway(backend(Talkative()), policy="opportunistic", preamble_timeout="off", process={"workers": 1, "log_level": "debug"})
+    eventually(lambda: b"X-100" in ehlo(server.port), what="what was learned")
+    with Client(server.port) as client:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+        client.send(b"EHLO client.test\r\n" * 900)  # one read of ours
+        time.sleep(0.5)
+        for _ in range(900):
+            assert client.reply().startswith("250")
+        client.quit()
+    server.stop()
+    assert int(server.events("worker.peaks")[0]["blocks"]) < 10
+
+
+def ehlo(port):
+    with Client(port) as client:
+        return client.command("EHLO client.test").encode()
