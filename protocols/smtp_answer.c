@@ -32,6 +32,7 @@ static bool is_in_order(const struct smtp_server *s, unsigned code)
     case PENDING_HELO:
     case PENDING_RSET:
     case PENDING_MAIL:
+    case PENDING_MAIL_8BIT:
     case PENDING_RCPT:
     case PENDING_GREETING:
     case PENDING_QUIT: break;
@@ -47,7 +48,7 @@ static bool is_intermediate(unsigned code)
 
 static void begin_content(struct smtp_server *s)
 {
-    smtp_content_init(&s->content, s->policy->bare_newline);
+    smtp_content_init(&s->content, s->policy->bare_newline, !s->is_eight_bit);
     s->input = INPUT_CONTENT;
     s->pending[s->first] = PENDING_CONTENT;
 }
@@ -88,14 +89,17 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
     case PENDING_RSET:
         if (is_good)
             end_transaction(s);
-        if (is_good && answered == PENDING_HELO) /* no extension is left */
-            s->has_chunking = false;
+        if (answered != PENDING_RSET) /* a refused EHLO may have ended them too */
+            s->offers = (struct smtp_offers){0};
         break;
     case PENDING_MAIL:
+    case PENDING_MAIL_8BIT:
+        s->is_eight_bit = false; /* even a refused one may have been read so far */
         if (!is_good)
             break;
         end_transaction(s); /* some backends need no RSET before it */
         s->in_transaction = true;
+        s->is_eight_bit = s->offers.eight_bit && answered == PENDING_MAIL_8BIT;
         return NOTE_ADMITTED;
     case PENDING_RCPT: s->has_recipient = s->has_recipient || is_good; break;
     case PENDING_DATA:
@@ -144,7 +148,7 @@ static enum note conclude(struct smtp_server *s)
  */
 static struct verdict rewrite(struct smtp_server *s, struct span window)
 {
-    static const struct span chunking = SPAN("CHUNKING");
+    struct smtp_offers offers;
     struct verdict v;
     struct span whole;
     size_t len;
@@ -158,11 +162,12 @@ static struct verdict rewrite(struct smtp_server *s, struct span window)
     if (len > WINDOW_MAX)
         return violation(s, window);
     whole = span_first(window, len);
-    s->has_chunking = smtp_capabilities_offer(whole, s->policy, chunking);
+    offers = smtp_capabilities_offers(whole, s->policy);
     v = verdict_send(
         SIDE_CLIENT, len,
         smtp_capabilities_rewrite(whole, s->policy, s->is_secure, s->space, EVENT_SPACE));
     v.note = conclude(s);
+    s->offers = offers;
     return v;
 }
 

@@ -13,15 +13,25 @@ static const struct span starttls = SPAN("STARTTLS");
 static const struct span auth = SPAN("AUTH");
 
 /* TLS ends here, and so do claims to another's identity and what would turn the session around. */
-static const struct
-    span
-        never
-            [] =
-                {
-                    SPAN("STARTTLS"),     SPAN("XCLIENT"),        SPAN("XFORWARD"),
-                    SPAN("XEXCH50"),      SPAN("X-ANONYMOUSTLS"), SPAN("X-EXPS"),
-                    SPAN("X-LINK2STATE"), SPAN("TURN"),           SPAN("ATRN"),
-                    SPAN("REQUIRETLS"), /* RFC 8689: the leg to the backend is in the clear */
+static const struct span never[] = {
+    SPAN("STARTTLS"),
+    SPAN("XCLIENT"),
+    SPAN("XFORWARD"),
+    SPAN("XEXCH50"),
+    SPAN("X-ANONYMOUSTLS"),
+    SPAN("X-EXPS"),
+    SPAN("X-LINK2STATE"),
+    SPAN("TURN"),
+    SPAN("ATRN"),
+    SPAN("REQUIRETLS"), /* RFC 8689: the leg to the backend is in the clear */
+    /* With these a command has more replies than one, or others. */
+    SPAN("PRDR"),
+    SPAN("XPRDR"),
+    SPAN("EXDATA"),
+    SPAN("XEXDATA"),
+    SPAN("CHECKPOINT"),
+    SPAN("VERB"),
+    SPAN("ONEX"),
 };
 
 static const struct span enforced[] = {
@@ -231,13 +241,21 @@ struct span smtp_capabilities_rewrite(struct span reply, const struct policy *po
     return finish_reply(&w);
 }
 
-bool smtp_capabilities_offer(struct span reply, const struct policy *policy, struct span keyword)
+struct smtp_offers smtp_capabilities_offers(struct span reply, const struct policy *policy)
 {
+    struct smtp_offers offers = {0};
+
     (void)next_text(&reply);
-    while (reply.len > 0)
-        if (span_equals(keyword_of(next_text(&reply)), keyword))
-            return !smtp_capabilities_is_hidden(policy, keyword);
-    return false;
+    while (reply.len > 0) {
+        struct span keyword = keyword_of(next_text(&reply));
+
+        if (smtp_capabilities_is_hidden(policy, keyword))
+            continue;
+        offers.chunking = offers.chunking || span_equals(keyword, (struct span)SPAN("CHUNKING"));
+        offers.eight_bit = offers.eight_bit || span_equals(keyword, (struct span)SPAN("8BITMIME"));
+        offers.utf8 = offers.utf8 || span_equals(keyword, (struct span)SPAN("SMTPUTF8"));
+    }
+    return offers;
 }
 
 /* `KEYWORD=PARAM,PARAM`, as a word of the configuration must be written, is `KEYWORD PARAM PARAM`. */

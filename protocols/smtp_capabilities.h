@@ -23,8 +23,14 @@ struct span smtp_capabilities_reply(const struct policy *policy, const struct le
 struct span smtp_capabilities_announced(const struct policy *policy, const struct learned *learned,
                                         bool is_secure, char *space, size_t size);
 
-/* Does the backend's reply to EHLO offer the keyword, and does the administrator let it pass? */
-bool smtp_capabilities_offer(struct span reply, const struct policy *policy, struct span keyword);
+/* What a backend's reply to EHLO offers, as far as the administrator lets it pass. */
+struct smtp_offers {
+    bool chunking;  /* RFC 3030: BDAT */
+    bool eight_bit; /* 8BITMIME, RFC 6152 */
+    bool utf8;      /* SMTPUTF8, RFC 6531: commands in eight bits */
+};
+
+struct smtp_offers smtp_capabilities_offers(struct span reply, const struct policy *policy);
 
 /* Has the administrator taken the keyword out? */
 bool smtp_capabilities_is_hidden(const struct policy *policy, struct span keyword);

@@ -44,7 +44,7 @@ bool smtp_is_last(struct span argument)
 /* Why no chunk can come now; NULL: one may. */
 static const struct smtp_refusal *judge(const struct smtp_server *s, const struct smtp_chunk *chunk)
 {
-    if (!s->has_chunking)
+    if (!s->offers.chunking)
         return &not_offered;
     if (!chunk->is_exact)
         return &bad_argument;

@@ -95,8 +95,8 @@ static struct verdict replay(struct smtp_server *s, struct span window)
     smtp_client_next(&s->backend);
     if (s->replayed == VERB_EHLO && code >= 400)
         return say_hello(s, window.len, VERB_HELO);
-    s->has_chunking = s->replayed == VERB_EHLO &&
-                      smtp_capabilities_offer(window, s->policy, (struct span)SPAN("CHUNKING"));
+    if (s->replayed == VERB_EHLO)
+        s->offers = smtp_capabilities_offers(window, s->policy);
     return enter_gate(s, verdict_more(window.len));
 }
 

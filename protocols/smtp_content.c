@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* The filter that content passes (DESIGN, section 5). bare_newline = normalize: lone CR and lone LF
  * become CRLF, NUL goes, and a dot alone on a line that is not the end is doubled. reject: what
- * would have to be altered is refused. pass: nothing is altered; only the end is looked for. */
+ * would have to be altered is refused. pass: nothing is altered; only the end is looked for.
+ *
+ * "Alone on a line" is meant for every reader. One that strips the eighth bit before it looks
+ * (sendmail, asked by BODY=7BIT) finds CR in 0x8d. One with a buffer for a line takes what comes
+ * behind it for another line: a dot that ends a line longer than all servers hold is followed by a
+ * blank. */
 #include "protocols/smtp_content.h"
 
 #include "protocols/line.h"
@@ -12,14 +17,49 @@
 
 #define ORDINARY_BLOCK 64
 
-void smtp_content_init(struct smtp_content *c, enum bare_newline bare_newline)
+/* Every server holds a line of so many octets (RFC 5321, section 4.5.3.1.6, less its end). */
+#define LINE_HELD 998
+
+void smtp_content_init(struct smtp_content *c, enum bare_newline bare_newline, bool is_seven_bit)
 {
-    *c = (struct smtp_content){CONTENT_AFTER_CRLF, bare_newline};
+    *c = (struct smtp_content){
+        .at = CONTENT_AFTER_CRLF,
+        .bare_newline = bare_newline,
+        .is_seven_bit = is_seven_bit && bare_newline != BARE_NEWLINE_PASS,
+    };
 }
 
-static struct smtp_content_piece pass(struct smtp_content *c, size_t take, enum smtp_content_at at)
+/* As the reader sees it that strips, if there may be one. */
+static char folded(const struct smtp_content *c, char octet)
+{
+    return (char)(c->is_seven_bit ? octet & 0x7f : octet);
+}
+
+static bool ends_line(char octet)
+{
+    return octet == '\r' || octet == '\n' || octet == '\0';
+}
+
+/* These octets have been passed on. */
+static void count(struct smtp_content *c, struct span passed)
+{
+    char last;
+
+    if (passed.len == 0)
+        return;
+    last = passed.data[passed.len - 1];
+    c->line = last == '\n' ? 0 : c->line + (unsigned)passed.len;
+    if (c->line > 2 * LINE_HELD)
+        c->line = 2 * LINE_HELD;
+    if (folded(c, last) != '\0') /* to some it is not there */
+        c->ends_with_dot = folded(c, last) == '.';
+}
+
+static struct smtp_content_piece pass(struct smtp_content *c, struct span window, size_t take,
+                                      enum smtp_content_at at)
 {
     c->at = at;
+    count(c, span_first(window, take));
     return (struct smtp_content_piece){.kind = CONTENT_PASS, .take = take};
 }
 
@@ -29,7 +69,24 @@ static struct smtp_content_piece edit(struct smtp_content *c, size_t take, struc
     if (c->bare_newline == BARE_NEWLINE_REJECT)
         return (struct smtp_content_piece){.kind = CONTENT_REFUSE};
     c->at = at;
+    count(c, text);
     return (struct smtp_content_piece){.kind = CONTENT_EDIT, .take = take, .text = text};
+}
+
+/* The last octet is a dot that begins a line to a reader whose buffer was full before it. */
+static bool is_dot_cut_off(const struct smtp_content *c)
+{
+    return c->line > LINE_HELD && c->ends_with_dot;
+}
+
+/* An end of line, as it is or as it becomes. */
+static struct smtp_content_piece end_line(struct smtp_content *c, struct span window, size_t take)
+{
+    enum smtp_content_at at = take == 2 ? CONTENT_AFTER_CRLF : CONTENT_AFTER_BREAK;
+
+    if (is_dot_cut_off(c))
+        return edit(c, take, (struct span)SPAN(" \r\n"), at);
+    return take == 2 ? pass(c, window, take, at) : edit(c, take, LINE_END, at);
 }
 
 static struct smtp_content_piece undecided(void)
@@ -42,10 +99,12 @@ static struct smtp_content_piece at_dot(struct smtp_content *c, struct span w)
 {
     if (w.len < 2)
         return undecided();
-    if (w.data[1] == '\0')
+    if (w.data[0] == '.' && w.data[1] == '\0')
         return edit(c, 1, (struct span){0}, CONTENT_AFTER_DOT);
-    if (w.data[1] != '\r' && w.data[1] != '\n')
-        return pass(c, 1, CONTENT_IN_LINE);
+    if (!ends_line(folded(c, w.data[1])))
+        return pass(c, w, 1, CONTENT_IN_LINE);
+    if (w.data[0] != '.')
+        return edit(c, 1, (struct span)SPAN(".\xae"), CONTENT_IN_LINE);
     if (c->at == CONTENT_AFTER_CRLF && w.data[1] == '\r') {
         if (w.len < 3)
             return undecided();
@@ -70,10 +129,10 @@ static struct smtp_content_piece unaltered(struct smtp_content *c, struct span w
             return undecided();
     }
     if (w.data[0] != '\r')
-        return pass(c, 1, CONTENT_IN_LINE);
+        return pass(c, w, 1, CONTENT_IN_LINE);
     if (w.len < 2)
         return undecided();
-    return w.data[1] == '\n' ? pass(c, 2, CONTENT_AFTER_CRLF) : pass(c, 1, CONTENT_IN_LINE);
+    return w.data[1] == '\n' ? pass(c, w, 2, CONTENT_AFTER_CRLF) : pass(c, w, 1, CONTENT_IN_LINE);
 }
 
 /* The smallest piece at the front of a window that is not empty. A CR is never taken before what
@@ -81,78 +140,113 @@ static struct smtp_content_piece unaltered(struct smtp_content *c, struct span w
 static struct smtp_content_piece smallest(struct smtp_content *c, struct span w)
 {
     bool begins_line = c->at != CONTENT_IN_LINE;
+    char octet = folded(c, w.data[0]);
 
     if (c->bare_newline == BARE_NEWLINE_PASS)
         return unaltered(c, w);
-    if (w.data[0] == '\0') {
-        if (c->at == CONTENT_AFTER_CRLF)
-            c->at = CONTENT_AFTER_BREAK;
-        return edit(c, 1, (struct span){0}, c->at);
-    }
-    if (c->at == CONTENT_AFTER_DOT) {
-        if (w.data[0] == '\r' || w.data[0] == '\n')
-            return edit(c, 0, (struct span)SPAN(".."), CONTENT_IN_LINE);
-        return edit(c, 0, (struct span)SPAN("."), CONTENT_IN_LINE);
-    }
+    if (w.data[0] == '\0')
+        return edit(c, 1, (struct span){0},
+                    c->at == CONTENT_AFTER_CRLF ? CONTENT_AFTER_BREAK : c->at);
+    if (c->at == CONTENT_AFTER_DOT)
+        return edit(c, 0, ends_line(octet) ? (struct span)SPAN("..") : (struct span)SPAN("."),
+                    CONTENT_IN_LINE);
     if (w.data[0] == '\n')
-        return edit(c, 1, LINE_END, CONTENT_AFTER_BREAK);
-    if (w.data[0] == '\r') {
-        if (w.len < 2)
-            return undecided();
-        if (w.data[1] == '\n')
-            return pass(c, 2, CONTENT_AFTER_CRLF);
-        return edit(c, 1, LINE_END, CONTENT_AFTER_BREAK);
-    }
-    if (w.data[0] == '.' && begins_line)
+        return end_line(c, w, 1);
+    if (w.data[0] == '\r' && w.len < 2)
+        return undecided();
+    if (w.data[0] == '\r')
+        return end_line(c, w, w.data[1] == '\n' ? 2 : 1);
+    if (octet == '.' && begins_line)
         return at_dot(c, w);
-    return pass(c, 1, CONTENT_IN_LINE);
+    if (octet == '\r' || octet == '\n')
+        return pass(c, w, 1, CONTENT_AFTER_BREAK);
+    if (octet == '\0' && is_dot_cut_off(c))
+        return edit(c, 1, (struct span)SPAN(" \x80"), CONTENT_IN_LINE);
+    if (octet == '\0')
+        return pass(c, w, 1, c->at == CONTENT_AFTER_CRLF ? CONTENT_AFTER_BREAK : c->at);
+    return pass(c, w, 1, CONTENT_IN_LINE);
 }
 
-/* Octets at the front that mean nothing to us: up to CR, LF, NUL, or a dot that begins a line. */
-static size_t plain(const struct smtp_content *c, struct span w)
+/* Up to the first octet that ends a line to anybody. */
+static size_t up_to_end(const struct smtp_content *c, struct span w)
 {
-    size_t len = w.len < CONTENT_BLOCK ? w.len : CONTENT_BLOCK;
     const char *stop;
 
-    if (len == 0 || c->at == CONTENT_AFTER_DOT || (c->at != CONTENT_IN_LINE && w.data[0] == '.'))
+    if (c->is_seven_bit) {
+        size_t len = 0;
+
+        while (len < w.len && !ends_line((char)(w.data[len] & 0x7f)))
+            len++;
+        return len;
+    }
+    if ((stop = memchr(w.data, '\n', w.len)) != NULL)
+        w.len = (size_t)(stop - w.data);
+    if ((stop = memchr(w.data, '\r', w.len)) != NULL)
+        w.len = (size_t)(stop - w.data);
+    if ((stop = memchr(w.data, '\0', w.len)) != NULL)
+        w.len = (size_t)(stop - w.data);
+    return w.len;
+}
+
+/* Octets at the front that mean nothing to us: up to the end of a line, or a dot that begins one. */
+static size_t plain(const struct smtp_content *c, struct span w)
+{
+    if (w.len == 0 || c->at == CONTENT_AFTER_DOT ||
+        (c->at != CONTENT_IN_LINE && folded(c, w.data[0]) == '.'))
         return 0;
-    if ((stop = memchr(w.data, '\n', len)) != NULL)
-        len = (size_t)(stop - w.data);
-    if ((stop = memchr(w.data, '\r', len)) != NULL)
-        len = (size_t)(stop - w.data);
-    if ((stop = memchr(w.data, '\0', len)) != NULL)
-        len = (size_t)(stop - w.data);
-    return len;
+    return up_to_end(c, span_first(w, CONTENT_BLOCK));
+}
+
+static bool is_ordinary(char octet, const struct smtp_content *c)
+{
+    return !ends_line(octet) && octet != '.' && !(c->is_seven_bit && (octet & 0x80) != 0);
 }
 
 /* Octets at the front that pass as they are, in bulk: CR and LF in pairs only, no NUL, no line that
- * begins with a dot. One pass without a branch an octet, which compilers turn into vector
- * instructions; what it does not vouch for, and the last octets of a window, go the way of
- * smallest(). */
-static size_t ordinary(struct span w)
+ * begins with a dot or is long, and seven bits where eight are not safe. One pass without a branch
+ * an octet, which compilers turn into vector instructions; what it does not vouch for, and the last
+ * octets of a window, go the way of smallest(). */
+static size_t ordinary(const struct smtp_content *c, struct span w)
 {
+    const unsigned char eighth = c->is_seven_bit ? 0x80 : 0;
+    unsigned line = c->line + 1;
     size_t n = 1;
 
-    if (w.len <= ORDINARY_BLOCK || w.data[0] == '\r' || w.data[0] == '\n' || w.data[0] == '\0' ||
-        w.data[0] == '.')
+    if (w.len <= ORDINARY_BLOCK || !is_ordinary(w.data[0], c))
         return 0;
-    while (w.len - n >= ORDINARY_BLOCK) {
+    while (w.len - n >= ORDINARY_BLOCK && line + ORDINARY_BLOCK <= LINE_HELD) {
         const char *p = w.data + n;
-        unsigned char odd = 0;
+        unsigned char odd = 0, last_lf = 0;
 
-        for (int i = 0; i < ORDINARY_BLOCK; i++) {
+        for (unsigned char i = 0; i < ORDINARY_BLOCK; i++) {
             unsigned lone = (p[i] == '\n') ^ (p[i - 1] == '\r');
             unsigned dot = (p[i] == '.') & (p[i - 1] == '\n');
+            unsigned char lf = (unsigned char)(p[i] == '\n' ? i + 1 : 0);
 
-            odd |= (unsigned char)(lone | dot | (p[i] == '\0'));
+            odd |= (unsigned char)(lone | dot | (p[i] == '\0') | ((unsigned char)p[i] & eighth));
+            last_lf = lf > last_lf ? lf : last_lf;
         }
         if (odd != 0)
             break;
+        line = last_lf > 0 ? ORDINARY_BLOCK - (unsigned)last_lf : line + ORDINARY_BLOCK;
         n += ORDINARY_BLOCK;
     }
     if (n == 1)
         return 0;
     return w.data[n - 1] == '\r' ? n - 1 : n; /* its LF is not here */
+}
+
+/* The same have been passed on: how long is the line now? */
+static void count_ordinary(struct smtp_content *c, struct span passed)
+{
+    size_t n = 0;
+
+    while (n < passed.len && passed.data[passed.len - n - 1] != '\n')
+        n++;
+    if (n < passed.len)
+        c->line = 0;
+    c->at = n == 0 ? CONTENT_AFTER_CRLF : CONTENT_IN_LINE;
+    count(c, span_skip(passed, passed.len - n));
 }
 
 /* Input that needs one edit often needs many (LF on every line): go on in `space` while there is
@@ -162,7 +256,7 @@ static struct smtp_content_piece gather(struct smtp_content *c, struct span wind
 {
     struct smtp_content_piece all = {.kind = CONTENT_EDIT, .text = {space, 0}};
 
-    while (all.take < window.len && size - all.text.len >= 2) {
+    while (all.take < window.len && size - all.text.len >= 3) {
         struct span rest = span_skip(window, all.take);
         struct smtp_content before = *c;
         struct smtp_content_piece piece = smallest(c, rest);
@@ -192,19 +286,18 @@ struct smtp_content_piece smtp_content_next(struct smtp_content *c, struct span 
 
     while (passed < window.len) {
         struct span rest = span_skip(window, passed);
-        size_t run = c->at == CONTENT_AFTER_DOT ? 0 : ordinary(rest);
+        size_t run = c->at == CONTENT_AFTER_DOT ? 0 : ordinary(c, rest);
         struct smtp_content before;
         struct smtp_content_piece piece;
 
         if (run > 0) {
-            c->at = rest.data[run - 1] == '\n' ? CONTENT_AFTER_CRLF : CONTENT_IN_LINE;
+            count_ordinary(c, span_first(rest, run));
             passed += run;
             continue;
         }
         run = plain(c, rest);
         if (run > 0) {
-            c->at = CONTENT_IN_LINE;
-            passed += run;
+            passed += pass(c, rest, run, CONTENT_IN_LINE).take;
             continue;
         }
         before = *c;

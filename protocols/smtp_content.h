@@ -18,6 +18,9 @@ enum smtp_content_at {
 struct smtp_content {
     enum smtp_content_at at;
     enum bare_newline bare_newline;
+    bool is_seven_bit;  /* some readers strip the eighth bit before they look */
+    unsigned line;      /* octets of the line so far, as it is passed on */
+    bool ends_with_dot; /* the last of them */
 };
 
 enum smtp_content_kind {
@@ -34,8 +37,12 @@ struct smtp_content_piece {
     struct span text; /* inside `space` */
 };
 
-/* Content begins as if after CRLF: `.` CRLF at once is an empty message. */
-void smtp_content_init(struct smtp_content *c, enum bare_newline bare_newline);
+/*
+ * Content begins as if after CRLF: `.` CRLF at once is an empty message.
+ *
+ * is_seven_bit  nobody has promised to keep eight bits (RFC 6152)
+ */
+void smtp_content_init(struct smtp_content *c, enum bare_newline bare_newline, bool is_seven_bit);
 
 /*
  * The longest piece at the front of the window that passes unchanged; else a short one that does

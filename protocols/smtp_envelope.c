@@ -106,10 +106,38 @@ static bool is_domain_ours(struct span domain, const struct words *domains)
     return false;
 }
 
-bool smtp_rcpt_is_ours(struct span text, const struct words *domains)
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] > 127)
+            return false;
+    return true;
+}
+
+/* Forms of ASCII characters that some readers fold back into these: U+FF00 to U+FFFF, U+FE40 to
+ * U+FE7F (full width, small). */
+static bool shows_forms(struct span s)
+{
+    for (size_t i = 0; i + 1 < s.len; i++)
+        if (s.data[i] == '\xef' &&
+            (s.data[i + 1] == '\xbc' || s.data[i + 1] == '\xbd' || s.data[i + 1] == '\xbe' ||
+             s.data[i + 1] == '\xbf' || s.data[i + 1] == '\xb9'))
+            return true;
+    return false;
+}
+
+/* Local parts that are a route to somebody else: encapsulated addresses (Exchange), X.400 and pipes.
+ * One that begins with a hyphen is an option to some programs. */
+static bool is_route(struct span local)
+{
+    return span_starts(local, (struct span)SPAN("IMCEA")) ||
+           (local.len > 0 && memchr("/|-", local.data[0], 3) != NULL);
+}
+
+bool smtp_rcpt_is_ours(struct span text, const struct words *domains, bool is_utf8)
 {
     static const struct span opening = SPAN("RCPT TO:<");
-    struct span path;
+    struct span path, tail;
     const char *end;
     size_t at = 0;
 
@@ -120,24 +148,36 @@ bool smtp_rcpt_is_ours(struct span text, const struct words *domains)
     if (end == NULL)
         return false;
     path.len = (size_t)(end - path.data);
-    if (!is_tail(span_skip(text, opening.len + path.len + 1)))
+    tail = span_skip(text, opening.len + path.len + 1);
+    if (!is_tail(tail) || (!is_utf8 && !is_ascii(tail)))
         return false;
     if (span_equals(path, (struct span)SPAN("postmaster"))) /* RFC 5321, section 4.5.1 */
         return true;
     while (at < path.len && is_local(path.data[at]))
         at++;
+    if (is_route(path) || (is_utf8 ? shows_forms(text) : !is_ascii(span_first(path, at))))
+        return false;
     return at > 0 && at < path.len && path.data[at] == '@' &&
            is_domain_ours(span_skip(path, at + 1), domains);
 }
 
 static const struct span auth = SPAN("AUTH=");
 
+/* Octets as a reader sees them that strips the eighth bit. */
+static bool starts_stripped(struct span s, struct span prefix)
+{
+    for (size_t i = 0; i < prefix.len; i++)
+        if (i >= s.len || ascii_lower((char)(s.data[i] & 0x7f)) != ascii_lower(prefix.data[i]))
+            return false;
+    return true;
+}
+
 /* Does a token that looks like AUTH= begin anywhere? One that only ends another word (XAUTH=) does
  * not count: no reader splits there. */
 static bool shows_auth(struct span s)
 {
     for (size_t i = 0; i + auth.len <= s.len; i++)
-        if (span_starts(span_skip(s, i), auth) &&
+        if (starts_stripped(span_skip(s, i), auth) &&
             (i == 0 || !(is_alnum(s.data[i - 1]) || s.data[i - 1] == '-')))
             return true;
     return false;
@@ -248,4 +288,56 @@ enum smtp_mail_result smtp_mail_check(struct span text, size_t *at)
     }
     *at += smtp_mail_keep(parameters);
     return has_auth ? SMTP_MAIL_AUTH : SMTP_MAIL_CLEAN;
+}
+
+/* Parameters of a MAIL, from where a path may have ended; all of the line if none is to be seen. */
+static struct span parameters_of(struct span text)
+{
+    const char *end = text.len == 0 ? NULL : memchr(text.data, '>', text.len);
+
+    return end == NULL ? text : span_skip(text, (size_t)(end - text.data) + 1);
+}
+
+static struct span next_token(struct span *rest)
+{
+    struct span token;
+
+    *rest = span_skip(*rest, blanks(*rest));
+    token = span_first(*rest, word(*rest));
+    *rest = span_skip(*rest, token.len);
+    return token;
+}
+
+bool smtp_mail_is_eight_bit(struct span text)
+{
+    static const struct span body = SPAN("BODY=");
+    struct span rest = parameters_of(text), token;
+    bool is_eight_bit = false;
+
+    if (!smtp_envelope_is_exact(text) || !is_ascii(text))
+        return false;
+    while ((token = next_token(&rest)).len > 0) {
+        if (!span_starts(token, body))
+            continue;
+        if (is_eight_bit)
+            return false; /* twice: who knows which one counts */
+        is_eight_bit = span_equals(token, (struct span)SPAN("BODY=8BITMIME")) ||
+                       span_equals(token, (struct span)SPAN("BODY=BINARYMIME"));
+        if (!is_eight_bit)
+            return false;
+    }
+    return is_eight_bit;
+}
+
+bool smtp_mail_changes_replies(struct span text)
+{
+    static const struct span words[] = {SPAN("PRDR"), SPAN("XPRDR"), SPAN("EXDATA"),
+                                        SPAN("XEXDATA"), SPAN("TRANSID=")};
+    struct span rest = text, token; /* the path is no such word; what hides behind one may be */
+
+    while ((token = next_token(&rest)).len > 0)
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (starts_stripped(token, words[i]))
+                return true;
+    return false;
 }

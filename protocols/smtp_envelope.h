@@ -7,8 +7,15 @@
 #include "protocols/protocol.h"
 
 /* Is `text` (a RCPT command without line end) addressed to one of the domains, in the one exact
- * form that no two readers can understand differently (DESIGN, section 5, "No open relay")? */
-MUST_CHECK bool smtp_rcpt_is_ours(struct span text, const struct words *domains);
+ * form that no two readers can understand differently (DESIGN, section 5, "No open relay")?
+ * is_utf8: the backend speaks SMTPUTF8, so that octets above 127 stay what they are. */
+MUST_CHECK bool smtp_rcpt_is_ours(struct span text, const struct words *domains, bool is_utf8);
+
+/* Does `text` (a MAIL without line end) say BODY=8BITMIME or BINARYMIME, to every reader? */
+MUST_CHECK bool smtp_mail_is_eight_bit(struct span text);
+
+/* Does it ask for an extension with which commands have other replies than we expect (PRDR)? */
+MUST_CHECK bool smtp_mail_changes_replies(struct span text);
 
 /*
  * Is `text` (a MAIL or RCPT without line end) of a form of which no piece is a command, wherever a

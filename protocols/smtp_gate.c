@@ -16,6 +16,8 @@ static const struct smtp_refusal tls_is_up = {SPAN("503 5.5.1 TLS is already act
                                               NOTE_NONE, STRIKE_ALWAYS};
 static const struct smtp_refusal bad_mail = {SPAN("501 5.5.4 Syntax error in MAIL\r\n"), NOTE_NONE,
                                              STRIKE_ALWAYS};
+static const struct smtp_refusal no_extension = {SPAN("555 5.5.4 Parameter not available\r\n"),
+                                                 NOTE_NONE, STRIKE_ALWAYS};
 static const struct smtp_refusal in_transaction = {
     SPAN("503 5.5.1 Not inside a transaction or a login\r\n"), NOTE_NONE, STRIKE_ALWAYS};
 static const struct smtp_refusal in_chunks = {SPAN("503 5.5.1 Only BDAT may follow BDAT\r\n"),
@@ -34,7 +36,8 @@ static bool may_relay(const struct smtp_server *s, struct span text)
     switch (s->policy->relay) {
     case RELAY_BACKEND: return true;
     case RELAY_DOMAINS:
-        return s->is_logged_in || smtp_rcpt_is_ours(text, &s->policy->relay_domains);
+        return s->is_logged_in ||
+               smtp_rcpt_is_ours(text, &s->policy->relay_domains, s->offers.utf8);
     case RELAY_LOGIN: return s->is_logged_in;
     case RELAY_UNSET: break;
     }
@@ -108,6 +111,8 @@ static bool may_follow_chunk(enum smtp_verb verb)
 static const struct smtp_refusal *judge_mail(const struct smtp_server *s, struct span text,
                                              size_t *auth_at)
 {
+    if (smtp_mail_changes_replies(text))
+        return &no_extension;
     if (s->is_logged_in)
         return NULL;
     switch (smtp_mail_check(text, auth_at)) {
@@ -149,7 +154,8 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
     case VERB_DATA:
     case VERB_BDAT:
     case VERB_BURL: return s->is_mail_refused ? &no_mail : NULL;
-    case VERB_AUTH: return smtp_auth_judge(s, command);
+    case VERB_AUTH:
+        return s->in_transaction || s->is_logged_in ? &in_transaction : smtp_auth_judge(s, command);
     case VERB_ETRN: return s->policy->relay == RELAY_BACKEND ? NULL : &not_offered;
     case VERB_STARTTLS:
         if (s->is_secure)
@@ -177,13 +183,13 @@ static bool is_too_long(enum smtp_verb verb, struct span text)
     return len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX || !smtp_envelope_is_exact(text);
 }
 
-static enum smtp_pending pending_of(const struct smtp_command *command)
+static enum smtp_pending pending_of(const struct smtp_command *command, struct span text)
 {
     switch (command->verb) {
     case VERB_EHLO: return PENDING_EHLO;
     case VERB_HELO: return PENDING_HELO;
     case VERB_RSET: return PENDING_RSET;
-    case VERB_MAIL: return PENDING_MAIL;
+    case VERB_MAIL: return smtp_mail_is_eight_bit(text) ? PENDING_MAIL_8BIT : PENDING_MAIL;
     case VERB_RCPT: return PENDING_RCPT;
     case VERB_DATA: return PENDING_DATA;
     case VERB_BURL: return smtp_is_last(command->argument) ? PENDING_LAST_CHUNK : PENDING_CHUNK;
@@ -223,7 +229,7 @@ static struct verdict pass(struct smtp_server *s, const struct smtp_command *com
         return verdict_hold();
     if (command->verb == VERB_AUTH)
         return smtp_auth_pass(s, line, command->argument);
-    smtp_expect(s, pending_of(command));
+    smtp_expect(s, pending_of(command, line->text));
     if (command->verb == VERB_MAIL) {
         s->is_mail_refused = false;
         s->is_relay_struck = false;
@@ -258,6 +264,10 @@ static struct verdict run(struct smtp_server *s, struct span window, const struc
         command->verb = VERB_ALLOWED;
     if (command->verb == VERB_HTTP)
         return smtp_foreign(s, window, NOTE_HTTP);
+    /* Whether a transaction is under way, and so whether it may come, must be known (RFC 4954,
+     * section 4). */
+    if (command->verb == VERB_AUTH && !smtp_is_quiet(s))
+        return verdict_hold();
     refusal = judge(s, command, line->text, &auth_at);
     if (command->verb == VERB_BDAT)
         return smtp_bdat(s, window, line, command->argument, refusal);
@@ -295,7 +305,8 @@ struct verdict smtp_gate_command(struct smtp_server *s, struct span window)
     case LINE_TOO_LONG: return smtp_long_line(s, window);
     case LINE_FOUND: break;
     }
-    if (line.is_dirty)
+    /* Without a backend nobody knows what it speaks; the line is looked at again when there is. */
+    if (line.is_dirty || !smtp_is_clean(line.text, s->offers.utf8 || s->phase == SMTP_PREAMBLE))
         return smtp_dirty_line(s, window, &line);
     command = smtp_command_parse(line.text);
     return run(s, window, &line, &command);

@@ -8,7 +8,7 @@
 
 const struct smtp_refusal smtp_unknown = {SPAN("500 5.5.2 Command not recognized\r\n"), NOTE_NONE,
                                           STRIKE_ALWAYS};
-static const struct smtp_refusal dirty = {SPAN("500 5.5.2 CR or NUL inside a command\r\n"),
+static const struct smtp_refusal dirty = {SPAN("500 5.5.2 Control character inside a command\r\n"),
                                           NOTE_NONE, STRIKE_ALWAYS};
 const struct smtp_refusal smtp_spoof = {SPAN("550 5.7.1 Not allowed\r\n"), NOTE_SPOOF,
                                         STRIKE_ALWAYS};

@@ -56,6 +56,7 @@ enum smtp_pending {
     PENDING_HELO,
     PENDING_RSET,
     PENDING_MAIL,
+    PENDING_MAIL_8BIT, /* with BODY=8BITMIME */
     PENDING_RCPT,
     PENDING_CONTENT,
     PENDING_GREETING,   /* blocks: no command, but the backend's first words */
@@ -95,12 +96,13 @@ struct smtp_server {
     bool in_transaction;  /* a MAIL was accepted */
     bool has_recipient;   /* and a RCPT */
     bool is_mail_refused; /* by us: what belongs to it is refused too */
+    bool is_eight_bit;    /* its MAIL said BODY=8BITMIME, to a backend that knows what that means */
     bool is_spoilt;       /* something but a RCPT was refused since: no chunk may follow */
     bool in_chunks;       /* a chunk has been passed on, and it was not the last */
     bool is_relay_struck; /* a denied recipient has counted in this transaction */
     bool is_backend_left; /* STARTTLS: it has been said goodbye to */
 
-    bool has_chunking; /* the backend's last reply to EHLO offers it to the client */
+    struct smtp_offers offers; /* of the backend's last reply to EHLO */
 
     bool is_logged_in;
     bool has_credentials; /* of the SASL exchange under way: something was sent */

@@ -80,7 +80,8 @@ struct verdict smtp_preamble_step(struct smtp_server *s, struct span window)
     case INPUT_RESPONSE:
     case INPUT_LONG_RESPONSE: break;
     }
-    if (line_find(window, SMTP_COMMAND_LINE_MAX, &line) == LINE_FOUND && !line.is_dirty)
+    if (line_find(window, SMTP_COMMAND_LINE_MAX, &line) == LINE_FOUND && !line.is_dirty &&
+        smtp_is_clean(line.text, true))
         return run(s, window, &line);
     return smtp_gate_command(s, window);
 }

@@ -101,6 +101,19 @@ const char *smtp_verb_veto(struct span word)
     return NULL;
 }
 
+bool smtp_is_clean(struct span text, bool is_utf8)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+
+        if ((c < ' ' && c != '\t') || c == 0x7f)
+            return false;
+        if (!is_utf8 && c >= 0x80 && c < 0xa0 && c != 0x89)
+            return false; /* NUL, CR, LF and others in seven bits; NEL in ISO 8859 */
+    }
+    return true;
+}
+
 static bool ends_with(struct span s, struct span end)
 {
     return s.len >= end.len && span_equals(span_skip(s, s.len - end.len), end);

@@ -55,6 +55,14 @@ static inline bool smtp_is_blank(char c)
 /* protocol.h: veto. */
 const char *smtp_verb_veto(struct span verb);
 
+/*
+ * Is this a line to every reader? Control characters are in no command but for HTAB, and some end a
+ * line to somebody. So do some of eight bits to a reader that strips the eighth.
+ *
+ * is_utf8  the backend speaks SMTPUTF8: there they are parts of letters
+ */
+bool smtp_is_clean(struct span text, bool is_utf8);
+
 /* Would a reader that begins somewhere in this word find a verb, ours or another server's? */
 bool smtp_ends_with_verb(struct span word);
 

@@ -64,7 +64,7 @@ static struct outcome filter(struct span in, enum bare_newline bare_newline, siz
     char space[64];
     size_t given = 0;
 
-    smtp_content_init(&c, bare_newline);
+    smtp_content_init(&c, bare_newline, false);
     while (given < in.len && !o.has_ended && !o.is_refused) {
         struct smtp_content_piece piece = {.kind = CONTENT_PASS};
 

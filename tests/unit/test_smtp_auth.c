@@ -48,8 +48,10 @@ static void what_is_no_auth_does_not_pass(void **state)
         {CLIENT("AUTH =\r\n"), TO_CLIENT(BAD)},
         {CLIENT("AUTH ABCDEFGHIJKLMNOPQRSTU\r\n"), TO_CLIENT(BAD)},
         {CLIENT("AUTH=PLAIN\r\n"), TO_CLIENT("500 5.5.2 Command not recognized\r\n")},
-        {CLIENT("AUTH PLAIN a\rb\r\n"), TO_CLIENT("500 5.5.2 CR or NUL inside a command\r\n")},
-        {CLIENT("AUTH PLAIN a\0\r\n"), TO_CLIENT("500 5.5.2 CR or NUL inside a command\r\n")},
+        {CLIENT("AUTH PLAIN a\rb\r\n"),
+         TO_CLIENT("500 5.5.2 Control character inside a command\r\n")},
+        {CLIENT("AUTH PLAIN a\0\r\n"),
+         TO_CLIENT("500 5.5.2 Control character inside a command\r\n")},
     };
     PLAY_EACH(&policy, PLAY_FROM_GATE, row, 1);
 }
@@ -197,12 +199,29 @@ static void a_response_that_cancels_by_itself_is_a_strike(void **state)
     PLAY(&strict, PLAY_FROM_GATE, dialogue);
 }
 
+/* RFC 4954, section 4. A backend that takes it there begins anew, perhaps. */
+static void no_login_inside_a_transaction_or_a_login(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("MAIL FROM:<>\r\nAUTH PLAIN AGEAYg==\r\nRSET\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
+        {BACKEND("250 a\r\n"),
+         TO_CLIENT("250 a\r\n503 5.5.1 Not inside a transaction or a login\r\n"),
+         TO_BACKEND("RSET\r\n"), NOTES(ADMITTED)},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("AUTH PLAIN AGEAYg==\r\n"), TO_BACKEND("AUTH PLAIN AGEAYg==\r\n")},
+        {BACKEND("235 a\r\n"), TO_CLIENT("235 a\r\n"), NOTES(AUTH_OK)},
+        {CLIENT("AUTH PLAIN AGEAYg==\r\n"),
+         TO_CLIENT("503 5.5.1 Not inside a transaction or a login\r\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
 static void all_behind_auth_waits_until_it_is_over(void **state)
 {
     static const struct turn dialogue[] = {
-        {CLIENT("NOOP\r\nAUTH PLAIN AGEAYg==\r\nFOO\r\nMAIL FROM:<>\r\n"),
-         TO_BACKEND("NOOP\r\nAUTH PLAIN AGEAYg==\r\n")},
-        {BACKEND("250 x\r\n235-o"), TO_CLIENT("250 x\r\n")},
+        {CLIENT("NOOP\r\nAUTH PLAIN AGEAYg==\r\nFOO\r\nMAIL FROM:<>\r\n"), TO_BACKEND("NOOP\r\n")},
+        {BACKEND("250 x\r\n"), TO_CLIENT("250 x\r\n"), TO_BACKEND("AUTH PLAIN AGEAYg==\r\n")},
+        {BACKEND("235-o")},
         {BACKEND("ne\r\n"), TO_CLIENT("235-one\r\n")},
         {BACKEND("235 two\r\n"), TO_CLIENT("235 two\r\n500 5.5.2 Command not recognized\r\n"),
          TO_BACKEND("MAIL FROM:<>\r\n"), NOTES(AUTH_OK)},
@@ -377,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_response_that_looks_like_a_command_is_none),
         cmocka_unit_test(what_cannot_be_a_response_cancels),
         cmocka_unit_test(a_response_that_cancels_by_itself_is_a_strike),
+        cmocka_unit_test(no_login_inside_a_transaction_or_a_login),
         cmocka_unit_test(all_behind_auth_waits_until_it_is_over),
         cmocka_unit_test(only_235_is_success),
         cmocka_unit_test(nothing_but_421_may_come_while_the_client_is_asked),

@@ -92,7 +92,7 @@ static struct outcome filter(enum bare_newline mode, const char *in, size_t len,
     struct outcome o = {0};
     char space[SPACE];
 
-    smtp_content_init(&c, mode);
+    smtp_content_init(&c, mode, false);
     for (size_t given = cut; !o.has_ended && !o.is_refused;
          given = piece < len - given ? given + piece : len) {
         for (bool again = true; again && !o.has_ended;) {
@@ -257,7 +257,7 @@ static void hostile_content_is_cheap(void **state)
         assert_non_null(in.data);
         for (size_t n = 0; n < in.len; n++)
             in.data[n] = pattern[i].data[n % pattern[i].len];
-        smtp_content_init(&c, BARE_NEWLINE_NORMALIZE);
+        smtp_content_init(&c, BARE_NEWLINE_NORMALIZE, false);
         for (;; steps++) {
             struct smtp_content_piece p = smtp_content_next(
                 &c, (struct span){in.data + used, in.len - used}, space, sizeof(space));

@@ -197,8 +197,8 @@ static void foreign_protocols_end_it_without_a_word(void **state)
         {CLIENT("\x16\x03"), CLOSES(VIOLATION), NOTES(TLS_ON_PLAINTEXT_PORT)},
         {CLIENT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
         {CLIENT("CONNECT a:25 HTTP/1.1\n"), CLOSES(VIOLATION), NOTES(HTTP)},
-        {CLIENT("\x16\n"), TO_CLIENT("500 5.5.2 Command not recognized\r\n")},
-        {CLIENT("\x17\x03\x03\n"), TO_CLIENT("500 5.5.2 Command not recognized\r\n")},
+        {CLIENT("\x16\n"), TO_CLIENT("500 5.5.2 Control character inside a command\r\n")},
+        {CLIENT("\x17\x03\x03\n"), TO_CLIENT("500 5.5.2 Control character inside a command\r\n")},
     };
     PLAY_ENDS(&none, PLAY_FROM_SECURED, greeted, ends);
 }
@@ -207,7 +207,7 @@ static void foreign_protocols_end_it_without_a_word(void **state)
 static void inside_tls_only_http_is_foreign(void **state)
 {
     static const struct turn ends[] = {
-        {CLIENT("\x16\x03\x01\n"), TO_CLIENT("500 5.5.2 Command not recognized\r\n")},
+        {CLIENT("\x16\x03\x01\n"), TO_CLIENT("500 5.5.2 Control character inside a command\r\n")},
         {CLIENT("POST / HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
     };
     PLAY_ENDS(&implicit, PLAY_FROM_SECURED, greeted, ends);

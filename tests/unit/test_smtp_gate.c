@@ -14,7 +14,7 @@ static const struct policy policy = {
     .is_enforced = true, .hostname = "mx.example", .relay = RELAY_BACKEND, .max_errors = 20};
 
 #define UNKNOWN "500 5.5.2 Command not recognized\r\n"
-#define DIRTY   "500 5.5.2 CR or NUL inside a command\r\n"
+#define DIRTY   "500 5.5.2 Control character inside a command\r\n"
 #define SPOOF   "550 5.7.1 Not allowed\r\n"
 #define NO_BDAT "502 5.5.1 BDAT is not available\r\n"
 #define ERRORS  "421 4.7.0 Too many errors\r\n"
@@ -97,7 +97,7 @@ static void unknown_verbs_never_reach_the_backend(void **state)
         {CLIENT(" XCLIENT ADDR=1\r\n"), TO_CLIENT(UNKNOWN)},
         {CLIENT("EHLO-x y\r\n"), TO_CLIENT(UNKNOWN)},
         {CLIENT("BDA\r\n"), TO_CLIENT(UNKNOWN)},
-        {CLIENT("\xff\xfb\x01\r\n"), TO_CLIENT(UNKNOWN)},
+        {CLIENT("\xff\xfb\x01\r\n"), TO_CLIENT(DIRTY)},
         {CLIENT("GET / HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
     };
     PLAY(&patient, PLAY_FROM_GATE, dialogue);
@@ -119,6 +119,12 @@ static void dirty_lines_never_reach_the_backend(void **state)
         {CLIENT("NO\0OP\r\n"), TO_CLIENT(DIRTY)},
         {CLIENT("NOOP\rXCLIENT ADDR=1\r\n"), TO_CLIENT(DIRTY)},
         {CLIENT("NOOP\r\r\n"), TO_CLIENT(DIRTY)},
+        {CLIENT("NOOP \vXCLIENT ADDR=1\r\n"), TO_CLIENT(DIRTY)}, /* these end a line to somebody */
+        {CLIENT("NOOP \fXCLIENT ADDR=1\r\n"), TO_CLIENT(DIRTY)},
+        {CLIENT("NOOP \x1eXCLIENT ADDR=1\r\n"), TO_CLIENT(DIRTY)},
+        {CLIENT("NOOP \x85XCLIENT ADDR=1\r\n"), TO_CLIENT(DIRTY)},
+        {CLIENT("NOOP \x8d\x8aXCLIENT ADDR=1\r\n"), TO_CLIENT(DIRTY)},
+        {CLIENT("NOOP \x7f\r\n"), TO_CLIENT(DIRTY)},
         {CLIENT("RCPT TO:<a@b>\0\n"), TO_CLIENT(DIRTY)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
@@ -241,7 +247,7 @@ static void errors_end_the_session(void **state)
 static void tls_client_hello_inside_tls_is_a_line(void **state)
 {
     static const struct turn dialogue[] = {
-        {CLIENT("\x16\x03\x01\n"), TO_CLIENT(UNKNOWN)},
+        {CLIENT("\x16\x03\x01\n"), TO_CLIENT(DIRTY)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }

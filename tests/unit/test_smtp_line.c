@@ -11,7 +11,7 @@
 
 static const struct policy policy = {
     .is_enforced = true, .hostname = "mx.example", .relay = RELAY_BACKEND, .max_errors = 20};
-#define DIRTY   "500 5.5.2 CR or NUL inside a command\r\n"
+#define DIRTY   "500 5.5.2 Control character inside a command\r\n"
 #define SPOOF   "550 5.7.1 Not allowed\r\n"
 #define CHUNK   "554 5.7.0 Chunk size not understood\r\n"
 #define LONG    "500 5.5.2 Line too long\r\n"

@@ -42,7 +42,7 @@ static void auth_parameter_is_dropped(void **state)
         {CLIENT("MAIL FROM:<a@b> AUTH=1 AUTH=2\tAUTH=3 SIZE=1 AUTH=4 BODY=7BIT AUTH=5\r\nRSET\n"),
          TO_BACKEND("MAIL FROM:<a@b> SIZE=1 BODY=7BIT\r\nRSET\r\n")},
         {CLIENT("MAIL FROM: <a@b>\tAUTH=x\r\nRSET\n"), TO_BACKEND("MAIL FROM: <a@b>\r\nRSET\r\n")},
-        {CLIENT("mail from:<> \v AUTH=x\r\nRSET\n"), TO_BACKEND("mail from:<>\r\nRSET\r\n")},
+        {CLIENT("mail from:<> \t AUTH=x\r\nRSET\n"), TO_BACKEND("mail from:<>\r\nRSET\r\n")},
         {CLIENT("MAIL FROM:<a@b> XAUTH=1\r\nRSET\n"),
          TO_BACKEND("MAIL FROM:<a@b> XAUTH=1\r\nRSET\r\n")},
         {CLIENT("MAIL FROM:<a@b> X-AUTH=1 AUTH=2\r\nRSET\n"),
@@ -73,7 +73,7 @@ static void auth_parameter_is_dropped_lf(void **state)
         {CLIENT("MAIL FROM:<a@b> AUTH=1 AUTH=2\tAUTH=3 SIZE=1 AUTH=4 BODY=7BIT AUTH=5\n"),
          TO_BACKEND("MAIL FROM:<a@b> SIZE=1 BODY=7BIT\r\n")},
         {CLIENT("MAIL FROM: <a@b>\tAUTH=x\n"), TO_BACKEND("MAIL FROM: <a@b>\r\n")},
-        {CLIENT("mail from:<> \v AUTH=x\n"), TO_BACKEND("mail from:<>\r\n")},
+        {CLIENT("mail from:<> \t AUTH=x\n"), TO_BACKEND("mail from:<>\r\n")},
         {CLIENT("MAIL FROM:<a@b> XAUTH=1\n"), TO_BACKEND("MAIL FROM:<a@b> XAUTH=1\r\n")},
         {CLIENT("MAIL FROM:<a@b> X-AUTH=1 AUTH=2\n"), TO_BACKEND("MAIL FROM:<a@b> X-AUTH=1\r\n")},
         {CLIENT("MAIL FROM:<bounce+auth=x@b> AUTH=2 SIZE=1\n"),
@@ -108,6 +108,21 @@ static void auth_that_only_some_see_is_refused(void **state)
         {CLIENT("MAIL FROM:<\"a>\" AUTH=x>\r\n"), TO_CLIENT(BAD_MAIL)},
     };
     PLAY_EACH(&policy, PLAY_FROM_GATE, row, 1);
+}
+
+/* Exim's PRDR and others: a command would have more replies than one. */
+static void extensions_that_change_replies_do_not_pass(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("MAIL FROM:<a@b> PRDR\r\n"), TO_CLIENT("555 5.5.4 Parameter not available\r\n")},
+        {CLIENT("MAIL FROM:<a@b> SIZE=1\tprdr\r\n"),
+         TO_CLIENT("555 5.5.4 Parameter not available\r\n")},
+        {CLIENT("MAIL FROM:<a@b> EXDATA\r\n"), TO_CLIENT("555 5.5.4 Parameter not available\r\n")},
+        {CLIENT("MAIL FROM:<a@b> TRANSID=<1>\r\n"),
+         TO_CLIENT("555 5.5.4 Parameter not available\r\n")},
+        {CLIENT("MAIL FROM:<prdr@b>\r\n"), TO_BACKEND("MAIL FROM:<prdr@b>\r\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
 
 static void what_follows_a_refused_mail_is_refused(void **state)
@@ -166,6 +181,7 @@ int main(void)
         cmocka_unit_test(auth_parameter_is_dropped),
         cmocka_unit_test(auth_parameter_is_dropped_lf),
         cmocka_unit_test(auth_that_only_some_see_is_refused),
+        cmocka_unit_test(extensions_that_change_replies_do_not_pass),
         cmocka_unit_test(what_follows_a_refused_mail_is_refused),
         cmocka_unit_test(a_refusal_that_follows_is_no_strike),
         cmocka_unit_test(denied_recipients_count_once_a_transaction),

@@ -15,7 +15,7 @@ static const struct policy policy = {
 
 #define MUST    "530 5.7.0 Must issue a STARTTLS command first\r\n"
 #define UNKNOWN "500 5.5.2 Command not recognized\r\n"
-#define DIRTY   "500 5.5.2 CR or NUL inside a command\r\n"
+#define DIRTY   "500 5.5.2 Control character inside a command\r\n"
 #define LONG    "500 5.5.2 Line too long\r\n"
 #define SPOOF   "550 5.7.1 Not allowed\r\n"
 #define ERRORS  "421 4.7.0 Too many errors\r\n"
@@ -103,7 +103,7 @@ static void unknown_verbs_are_refused(void **state)
         {CLIENT(" XCLIENT ADDR=1\r\n"), TO_CLIENT(UNKNOWN)},
         {CLIENT("EHLO-x y\r\n"), TO_CLIENT(UNKNOWN)},
         {CLIENT("BDA\r\n"), TO_CLIENT(UNKNOWN)},
-        {CLIENT("\xff\xfb\x01\r\n"), TO_CLIENT(UNKNOWN)},
+        {CLIENT("\xff\xfb\x01\r\n"), TO_CLIENT(DIRTY)},
     };
     PLAY(&patient, PLAY_FROM_GREETING, dialogue);
 }
