@@ -22,13 +22,17 @@ static const struct policy policies[] = {
 /* What a server takes for the end of a line before the dot, and behind it. CRLF is one to each. */
 struct reader {
     bool begins_lf, begins_cr, ends_lf, ends_cr, drops_nul;
+    bool is_7bit;  /* drops the eighth bit first (sendmail's SevenBitInput) */
+    size_t buffer; /* for a line: the rest of a longer one is another to it; 0: no limit */
 };
 
 #define READERS 32
 
-static struct reader reader_at(unsigned n)
+static const struct reader strict = {0};
+
+static struct reader reader_at(unsigned n, const struct reader *like)
 {
-    return (struct reader){n & 1, n & 2, n & 4, n & 8, n & 16};
+    return (struct reader){n & 1, n & 2, n & 4, n & 8, n & 16, like->is_7bit, like->buffer};
 }
 
 static bool has(struct span s, size_t at, const char *what)
@@ -41,11 +45,16 @@ static bool has(struct span s, size_t at, const char *what)
 /* What stands behind the end of the content; false: it has none. */
 static bool behind_content(const struct reader *r, struct span s, struct span *rest)
 {
+    size_t start = 0;
+
     for (size_t i = 0; i < s.len; i++) {
         bool begins = i == 0 || (i >= 2 && has(s, i - 2, "\r\n")) ||
                       (r->begins_lf && s.data[i - 1] == '\n') ||
                       (r->begins_cr && s.data[i - 1] == '\r');
 
+        if (begins || (r->buffer > 0 && i - start == r->buffer - 1)) /* as fgets() reads */
+            start = i;
+        begins = start == i;
         if (s.data[i] != '.' || !begins)
             continue;
         *rest = span_skip(s, has(s, i + 1, "\r\n") ? i + 3 : i + 2);
@@ -56,20 +65,22 @@ static bool behind_content(const struct reader *r, struct span s, struct span *r
     return false;
 }
 
-static struct octets copy(struct span s, bool drops_nul)
+/* What the reader makes of it before it reads. */
+static struct octets copy(const struct reader *r, struct span s)
 {
-    struct octets o = {0};
+    struct octets o = {malloc(s.len), 0};
 
+    assert_true(o.data != NULL || s.len == 0);
     for (size_t i = 0; i < s.len; i++)
-        if (s.data[i] != '\0' || !drops_nul)
-            octets_add(&o, s.data + i, 1);
+        if (s.data[i] != '\0' || !r->drops_nul)
+            o.data[o.len++] = (char)(r->is_7bit ? s.data[i] & 0x7f : s.data[i]);
     return o;
 }
 
 /* How many messages are begun in what the backend got: the first, and what comes behind its end. */
 static unsigned envelopes(const struct reader *r, struct span got)
 {
-    struct octets o = copy(got, r->drops_nul);
+    struct octets o = copy(r, got);
     struct span rest = {o.data, o.len};
     unsigned count = 0;
 
@@ -128,9 +139,8 @@ static void judge_octets(const struct player *p, struct span got, struct span se
     }
 }
 
-static void judge(const struct player *p, struct span content)
+static void judge(const struct player *p, struct span content, const struct reader *like)
 {
-    static const struct reader strict = {0};
     struct span got = {p->received[SIDE_BACKEND].data, p->received[SIDE_BACKEND].len}, rest;
     bool is_whole = behind_content(&strict, content, &rest);
     unsigned sent = is_whole && has(rest, 0, ENVELOPE) ? 2 : 1;
@@ -141,7 +151,7 @@ static void judge(const struct player *p, struct span content)
     }
     judge_octets(p, span_skip(got, sizeof(ENVELOPE) - 1), content);
     for (unsigned n = 0; n < READERS; n++) {
-        struct reader reader = reader_at(n);
+        struct reader reader = reader_at(n, like);
 
         if (n > 0 && p->policy->bare_newline == BARE_NEWLINE_PASS)
             break; /* the backend is known to be strict */
@@ -152,7 +162,8 @@ static void judge(const struct player *p, struct span content)
 }
 
 /* In two pieces; cut 0: octet by octet. */
-static void smuggle(const struct policy *policy, struct span content, size_t cut)
+static void smuggle(const struct policy *policy, struct span content, size_t cut,
+                    const struct reader *like)
 {
     struct player p;
 
@@ -168,16 +179,17 @@ static void smuggle(const struct policy *policy, struct span content, size_t cut
         if (cut > 0 && at > 0)
             break;
     }
-    judge(&p, content);
+    judge(&p, content, like);
     player_clear(&p);
 }
 
-static void smuggle_in_every_cut(struct span content, size_t from, size_t to)
+static void smuggle_in_every_cut(struct span content, size_t from, size_t to,
+                                 const struct reader *like)
 {
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
         for (size_t cut = from; cut <= to; cut++)
-            smuggle(&policies[i], content, cut);
-        smuggle(&policies[i], content, 0);
+            smuggle(&policies[i], content, cut, like);
+        smuggle(&policies[i], content, 0, like);
     }
 }
 
@@ -192,7 +204,8 @@ static void every_break_around_a_dot(void **state)
             text[len++] = '.';
             len += break_at(b, text + len);
             memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
-            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 5, len + 1);
+            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 5, len + 1,
+                                 &strict);
         }
 }
 
@@ -207,7 +220,8 @@ static void every_break_at_the_begin(void **state)
             text[len++] = '.';
             len += break_at(b, text + len);
             memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
-            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 1, len + 1);
+            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 1, len + 1,
+                                 &strict);
         }
 }
 
@@ -224,8 +238,53 @@ static void every_break_between_two_dots(void **state)
         text[len++] = '.';
         len += break_at(n / SHORT_BREAKS / SHORT_BREAKS, text + len);
         memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
-        smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, len - 1, len);
+        smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, len - 1, len,
+                             &strict);
     }
+}
+
+/* A server that drops the eighth bit finds line ends and dots where nobody else does. */
+static void no_eighth_bit_hides_an_end(void **state)
+{
+    static const struct reader like = {.is_7bit = true};
+    static const char octets[] = {'\r', '\n', (char)0x8d, (char)0x8a};
+
+    for (unsigned n = 0; n < 20 * 20 * 2; n++) {
+        char text[128] = "x";
+        size_t len = 1;
+
+        for (unsigned side = 0, rest = n / 2; side < 2; side++, rest /= 20) {
+            unsigned pick = rest % 20;
+
+            if (side == 1)
+                text[len++] = (char)(n % 2 == 0 ? 0xae : '.');
+            text[len++] = octets[pick % 4];
+            if (pick >= 4)
+                text[len++] = octets[pick / 4 - 1];
+        }
+        memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+        smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 1, len + 1, &like);
+    }
+}
+
+/* A server with a fixed buffer for a line, and room for what RFC 5321, section 4.5.3.1.6, asks for,
+ * takes the rest of a longer one for a line of its own. */
+static void no_long_line_hides_an_end(void **state)
+{
+    static const size_t buffers[] = {1001, 1002, 1024, 2048, 2500, 4096, 8192};
+
+    for (size_t b = 0; b < sizeof(buffers) / sizeof(buffers[0]); b++)
+        for (size_t line = buffers[b] - 2; line <= buffers[b] + 1; line++) {
+            const struct reader like = {.buffer = buffers[b]};
+            char text[8400];
+            size_t len = line;
+
+            memset(text, 'A', len);
+            memcpy(text + len, ".\r\n", 3);
+            len += 3;
+            memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, line, len, &like);
+        }
 }
 
 /* Commands: whatever ends a line to somebody, no verb of another's identity stands behind it. */
@@ -296,8 +355,12 @@ static void a_chunk_is_not_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_break_around_a_dot),     cmocka_unit_test(every_break_at_the_begin),
-        cmocka_unit_test(every_break_between_two_dots), cmocka_unit_test(no_break_hides_a_command),
+        cmocka_unit_test(every_break_around_a_dot),
+        cmocka_unit_test(every_break_at_the_begin),
+        cmocka_unit_test(every_break_between_two_dots),
+        cmocka_unit_test(no_eighth_bit_hides_an_end),
+        cmocka_unit_test(no_long_line_hides_an_end),
+        cmocka_unit_test(no_break_hides_a_command),
         cmocka_unit_test(a_chunk_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
