@@ -24,7 +24,7 @@ static size_t true_end(struct span in)
     return 0;
 }
 
-/* The line at `at`, without NUL, a lone dot doubled. Set: where the next one begins; 0: nowhere. */
+/* The line at `at`, without NUL, a lone dot doubled, one that ends a long line hidden. Set: where the next one begins; 0: nowhere. */
 static void normalize_line(struct octets *out, struct span in, size_t *at)
 {
     size_t begin = out->len, i = *at;
@@ -37,6 +37,8 @@ static void normalize_line(struct octets *out, struct span in, size_t *at)
         return;
     if (out->len == begin + 1 && out->data[begin] == '.')
         octets_add(out, ".", 1);
+    if (out->len > begin + 998 && out->data[out->len - 1] == '.') /* alone to a small buffer */
+        octets_add(out, " ", 1);
     octets_add(out, "\r\n", 2);
     *at = i + (in.data[i] == '\r' && i + 1 < in.len && in.data[i + 1] == '\n' ? 2 : 1);
 }

@@ -153,7 +153,8 @@ static void judge(const struct player *p, struct span content, const struct read
     for (unsigned n = 0; n < READERS; n++) {
         struct reader reader = reader_at(n, like);
 
-        if (n > 0 && p->policy->bare_newline == BARE_NEWLINE_PASS)
+        if (p->policy->bare_newline == BARE_NEWLINE_PASS &&
+            (n > 0 || like->is_7bit || like->buffer > 0))
             break; /* the backend is known to be strict */
         assert_int_equal(envelopes(&reader, got), sent);
         if (p->outcome == VERDICT_RESET) /* nobody takes the piece for a whole message */
