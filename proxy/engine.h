@@ -35,10 +35,10 @@ struct engine {
     struct pool blocks;  /* of all buffers */
     struct session *all; /* every session that is not buried */
     struct task_queue soon, patient;
-    ev_prepare turn; /* the loop is about to wait */
-    ev_idle awake;   /* tasks are left: it must not */
-    bool is_draining;
-    uint64_t next_id; /* of a session; begins at random */
+    ev_prepare turn;               /* the loop is about to wait */
+    ev_idle awake;                 /* tasks are left: it must not */
+    bool is_draining, is_stopping; /* a stop is a drain too */
+    uint64_t next_id;              /* of a session; begins at random */
     void (*on_empty)(void *context);
     void *context;
 };

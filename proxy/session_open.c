@@ -63,10 +63,10 @@ static bool is_beyond_limits(struct session *s)
 /* Why no session can be had now; END_NONE: one can. */
 static enum end why_busy(struct session *s)
 {
-    if (is_beyond_limits(s))
-        return END_LIMIT;
     if (s->engine->is_draining)
         return END_DRAINED;
+    if (is_beyond_limits(s))
+        return END_LIMIT;
     if (backend_all_down(s->snapshot, s->service)) /* so that an MX sender moves on at once */
         return END_BACKEND_UNREACHABLE;
     return END_NONE;
@@ -80,6 +80,8 @@ static void begin(struct session *s)
     if (s->service->config->policy.tls == FRONT_IMPLICIT) {
         s->busy = busy;
         session_start_tls(s);
+        if (s->engine->is_stopping)
+            session_close(s, END_DRAINED, false); /* as all others in a handshake */
     } else if (busy != END_NONE) {
         session_tell(s, EVENT_BUSY, SIDE_CLIENT, busy);
     } else {
@@ -139,5 +141,6 @@ void session_drain_all(struct engine *e)
 
 void session_stop_all(struct engine *e)
 {
+    e->is_stopping = true;
     tell_all(e, EVENT_STOP);
 }

@@ -131,6 +131,37 @@ def test_connections_that_wait_when_the_drain_begins_are_told(gateway, backend):
     assert server.wait() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_silent_client_that_waits_with_tls_from_the_first_octet_holds_nobody_up(gateway, backend, number):
+    """It could only be told inside TLS, which it does not begin."""
+    server = gateway(backend(), tls="implicit", process={"workers": 1, "drain_timeout": "15s"})
+    worker = server.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    client = Client(server.port, greeting=False)
+    began = time.monotonic()
+    server.signal(number)
+    time.sleep(0.2)
+    os.kill(worker, signal.SIGCONT)
+    assert server.wait() == 0
+    assert time.monotonic() - began < (4 if number == signal.SIGINT else 6)
+    line = server.session(client)
+    assert (line["end"], line["phase"]) == ("drained", "handshake")
+    client.close()
+
+
+def test_a_drain_tells_those_who_begin_tls(gateway, backend):
+    server = gateway(backend(), tls="implicit", process={"workers": 1})
+    worker = server.workers()[0]
+    os.kill(worker, signal.SIGSTOP)
+    client = Client(server.port, greeting=False)
+    server.signal(signal.SIGTERM)
+    time.sleep(0.2)
+    os.kill(worker, signal.SIGCONT)
+    assert client.handshake().reply().startswith("421 4.3.2")
+    client.close()
+    assert server.wait() == 0
+
+
 def test_workers_outlive_a_killed_master_only_to_drain(gateway, backend):
     server = gateway(backend(), process={"drain_timeout": "20s"})
     server.expected_code = -signal.SIGKILL
