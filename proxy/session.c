@@ -9,6 +9,7 @@
 
 #define LINGER_MS       2000 /* for the client to read our last words */
 #define RESOLVE_POLL_MS 50   /* the resolver is still at work: look again */
+#define GONE_POLL_MS    1000 /* is a client that nobody reads still there? */
 
 void session_set_phase(struct session *s, enum phase phase)
 {
@@ -152,6 +153,24 @@ static ev_tstamp due(const struct session *s)
     return DEADLINE_NEVER;
 }
 
+/* The client has spoken and is not to be read: nothing will announce that it has gone. */
+static bool is_unwatched(struct session *s)
+{
+    if (s->phase != PHASE_BACKEND && s->phase != PHASE_GATE)
+        return false;
+    return !ev_is_active(&s->client_io) || (s->client_io.events & EV_READ) == 0;
+}
+
+/* When to look again. */
+static ev_tstamp wake_up(struct session *s)
+{
+    ev_tstamp at = due(s), look = DEADLINE_NEVER;
+
+    if (is_unwatched(s))
+        look = deadline_after(deadline_now(), GONE_POLL_MS);
+    return look < at ? look : at;
+}
+
 static void note_waiting(struct session *s)
 {
     enum waiting before = s->waiting;
@@ -210,7 +229,7 @@ void session_rearm(struct session *s)
     watch(s, &s->client_io, client_events(s));
     if (s->backend.fd >= 0)
         watch(s, &s->backend_io, backend_events(s));
-    deadline_set(&s->deadline, s->engine->loop, due(s));
+    deadline_set(&s->deadline, s->engine->loop, wake_up(s));
     for (enum side side = SIDE_CLIENT; side <= SIDE_BACKEND; side++)
         if (is_read(s, side) && has_unshown(s, side))
             engine_soon(s->engine, &s->task);
@@ -310,6 +329,17 @@ static void shake(struct session *s)
     session_rearm(s);
 }
 
+/* Whoever has reset the connection waits for nothing; others wait for its place. A client that has
+ * only closed its half may still want our replies. */
+static bool is_gone(struct session *s)
+{
+    if (!is_unwatched(s) || !stream_is_reset(&s->client))
+        return false;
+    lose(s, SIDE_CLIENT);
+    session_rearm(s);
+    return true;
+}
+
 /* ---- callbacks ---- */
 
 static void on_task(struct task *task)
@@ -354,6 +384,8 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
     case PHASE_PREAMBLE:
     case PHASE_BACKEND:
     case PHASE_GATE:
+        if (is_gone(s))
+            break;
         write_on(s, revents);
         run(s);
         break;
@@ -378,6 +410,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
     struct session *s = w->data;
 
+    if (is_gone(s))
+        return;
     if (due(s) > deadline_now() && s->backend_state != BACKEND_STATE_WAITING) {
         session_rearm(s);
         return;
@@ -395,8 +429,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 void session_listen(struct session *s, int client)
 {
     s->task.run = on_task;
-    ev_io_init(&s->client_io, on_client, client, 0);
+    ev_io_init(&s->client_io, on_client, client, EV_READ);
     s->client_io.data = s;
+    ev_io_start(s->engine->loop, &s->client_io); /* also where a backend has the first word */
     ev_io_init(&s->backend_io, on_backend, -1, 0);
     s->backend_io.data = s;
     deadline_init(&s->deadline, on_deadline, s);

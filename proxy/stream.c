@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,6 +140,17 @@ static size_t receive(struct stream *s, char *to, size_t room)
     else if (errno != EAGAIN && errno != EWOULDBLOCK)
         fail_errno(s, errno);
     return 0;
+}
+
+/* Neither octets nor a FIN in front of the reset hide it here, as they would from recv; and
+ * SO_ERROR would show errors that TCP gets over. */
+bool stream_is_reset(struct stream *s)
+{
+    struct pollfd p = {.fd = s->fd};
+
+    if (poll(&p, 1, 0) > 0)
+        fail_errno(s, ECONNRESET);
+    return s->failed != STREAM_WELL;
 }
 
 /* ---- reading ---- */

@@ -108,6 +108,10 @@ static inline bool stream_has_out(const struct stream *s)
  * (call it again when it is). */
 void stream_finish(struct stream *s);
 
+/* The peer has reset the connection, or the kernel has given it up. Takes nothing from the socket:
+ * for a stream that is not to be read. True: `failed` tells it too. */
+MUST_CHECK bool stream_is_reset(struct stream *s);
+
 /* Read and forget. False: the peer has closed, or nothing can come any more. */
 MUST_CHECK bool stream_discard(struct stream *s, size_t *discarded);
 

@@ -232,6 +232,72 @@ def test_nothing_is_left_of_a_connection_that_failed(served):
         crowd.come_and_wait()
 
 
+class Dawdling(Script):
+    """Greets late, and answers DATA late, once `pause` is set."""
+    pause = 0
+
+    def __call__(self, connection):
+        time.sleep(self.pause)
+        super().__call__(connection)
+
+    def on_data(self, connection, line):
+        time.sleep(self.pause)
+        return super().on_data(connection, line)
+
+
+@pytest.mark.parametrize("last_words", ["", "EHLO client.test\r\n", "cut"])
+def test_who_is_gone_before_the_greeting_leaves_its_place(served, last_words):
+    server = served(Dawdling(), tls="none", backend_max_connections=2)
+    server.behind.script.pause = 30
+    clients = [Client(server.port, greeting=False) for _ in range(4)]  # two of them wait
+    for client in clients:
+        if last_words == "cut":
+            client.cut()
+        else:
+            client.send(last_words.encode())
+    eventually(lambda: connections(server.behind.port) == 2)
+    time.sleep(0.2)
+    for client in clients:
+        client.vanish()
+    for client in clients:
+        line = server.session(client)
+        assert (line["end"], line["phase"]) == ("client_lost", "backend")
+        assert float(line["duration"]) < 3
+    eventually(lambda: connections(server.behind.port) == 0, 2)
+    server.behind.script.pause = 0
+    with Client(server.port) as client:
+        assert client.greeting.startswith("220 ")
+
+
+@pytest.mark.parametrize("words", [[b"DATA\r\n"], [b"DATA\r\nx\r\n"], [b"DATA\r\nx\r\n", b"x\r\n"]])
+def test_who_is_gone_before_an_answer_leaves_its_place(served, words):
+    server = served(Dawdling(), backend_max_connections=1)
+    with Client(server.port) as client:
+        client.starttls()
+        for command in ("EHLO client.test", "MAIL FROM:<a@client.test>", "RCPT TO:<b@example.test>"):
+            client.expect(command, 250)
+        server.behind.script.pause = 30
+        for word in words:
+            client.send(word)
+            time.sleep(0.2)
+        eventually(lambda: b"DATA" in server.behind.received)
+        client.vanish()
+    line = server.session(client)
+    assert line["end"] == "client_lost" and float(line["duration"]) < 4
+    eventually(lambda: connections(server.behind.port) == 0, 2)
+
+
+def test_who_has_only_said_all_it_has_to_say_is_served(served):
+    """A FIN, while nobody listens yet."""
+    server = served(Dawdling(), tls="none")
+    server.behind.script.pause = 2.5
+    with Client(server.port, greeting=False) as client:
+        client.send(b"EHLO client.test\r\nQUIT\r\n")
+        client.cut()
+        assert [client.reply()[:3] for _ in range(3)] == ["220", "250", "221"]
+    assert server.session(client)["end"] == "client_quit"
+
+
 def kill_worker(server, pid):
     before = len(server.lines())
     os.kill(pid, signal.SIGKILL)
