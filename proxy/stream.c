@@ -183,16 +183,19 @@ static bool is_budget_spent(const struct stream *s)
     return s->records.opened >= s->records.opened_max;
 }
 
+/* What is read may have to be kept: not by all at once. */
+static bool is_scarce(const struct pool *blocks)
+{
+    return pool_used(blocks) > blocks->ceiling / 2;
+}
+
 /* How much of the wire to ask for: in bulk as many whole records as the budget allows, so that a
  * read ends where a record ends, and what is read is opened in the same wake-up. */
 static size_t sealed_wanted(const struct stream *s, bool is_bulk)
 {
     size_t have = s->scratch->sealed_to, want = RECORD_MAX, record = s->records.record_size;
 
-    /* What is read may have to be kept: not by all at once. */
-    if (pool_used(s->scratch->blocks) > s->scratch->blocks->ceiling / 2)
-        is_bulk = false;
-    if (is_bulk && record > 0) {
+    if (is_bulk && record > 0 && !is_scarce(s->scratch->blocks)) {
         want = RECORDS_OPENED_MAX * record;
         if (want > READ_BUDGET)
             want = READ_BUDGET / record * record;
@@ -258,7 +261,7 @@ static enum stream_result read_tls(struct stream *s, bool is_ready, bool is_bulk
 static enum stream_result read_clear(struct stream *s, bool is_ready, bool is_bulk, size_t *len)
 {
     struct scratch *scratch = s->scratch;
-    size_t want = is_bulk ? READ_BUDGET : WINDOW_MAX, got;
+    size_t want = is_bulk && !is_scarce(scratch->blocks) ? READ_BUDGET : WINDOW_MAX, got;
 
     if (want > sizeof scratch->window - *len)
         want = sizeof scratch->window - *len;
