@@ -228,7 +228,8 @@ static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_
     if (p->phase == PHASE_GREETING && code != 220) {
         *step = sick(len, "its greeting is no 220");
     } else if (p->phase == PHASE_QUIT) {
-        return false;
+        *step = (struct probe_step){.state = PROBE_OVER, .take = len};
+        return p->reply_len > REPLY_MAX;
     } else if (code == 421 && p->phase < PHASE_MAIL) {
         *step = sick(len, "it answers EHLO with 421");
     } else if (code == 421) {

@@ -91,26 +91,20 @@ static bool judge(struct scout_probe *p)
     return false;
 }
 
+/* Once a wake-up: who speaks without end must not keep us from the clock, and from all others. */
 static void read_more(struct scout_probe *p)
 {
-    while (p->fd >= 0) {
-        ssize_t n;
+    ssize_t n = recv(p->fd, p->window + p->len, sizeof p->window - p->len, MSG_DONTWAIT);
 
-        if (p->len == sizeof p->window) {
-            fail(p, "its line has no end");
-            return;
-        }
-        n = recv(p->fd, p->window + p->len, sizeof p->window - p->len, MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (n <= 0) {
-            fail(p, n == 0 ? "it closed the connection" : strerror(errno));
-            return;
-        }
-        p->len += (size_t)n;
-        if (!judge(p))
-            return;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        fail(p, n == 0 ? "it closed the connection" : strerror(errno));
+        return;
     }
+    p->len += (size_t)n;
+    if (judge(p) && p->len == sizeof p->window)
+        fail(p, "its line has no end");
 }
 
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)

@@ -149,6 +149,26 @@ def silent(connection):
     connection.drain()
 
 
+class Farewell(Script):
+    """Has no end of it."""
+    said = 0
+
+    def on_quit(self, connection, line):
+        words = b"221-bye bye\r\n" * 100_000
+        while True:
+            self.said += connection.sock.send(words)
+
+
+def test_a_goodbye_without_an_end_keeps_nobody(gateway, backend):
+    script = Farewell()
+    behind = backend(script)
+    server = gateway(behind, process={"health_interval": "1h"})
+    server.wait_for("backend.up")
+    eventually(lambda: behind.connections[0].end, 5)
+    assert script.said < 20_000_000, "more than sockets hold"
+    server.reload()  # the scout has time for it
+
+
 @pytest.mark.parametrize("script, reason", [
     (endless, "its reply has no end"), (early, "it talks before it is asked"), (silent, "no answer in time"),
     (lambda connection: connection.send(b"220 x\r\n"), None),

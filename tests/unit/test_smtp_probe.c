@@ -335,6 +335,23 @@ static void chatter_behind_the_goodbye_does_no_harm(void **state)
     assert_int_equal(hear(&p, "221 x\r\n221 y\r\n", 100, said).state, PROBE_OVER);
 }
 
+/* Nor is there an end of it to be waited for. */
+static void a_goodbye_without_an_end_is_ended(void **state)
+{
+    char said[512];
+    struct probe p;
+    struct probe_step step = {.state = PROBE_GOING};
+    size_t total = 0;
+
+    begin(&p, HEALTH);
+    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_HEALTHY);
+    for (; step.state == PROBE_GOING; total += 8) {
+        assert_true(total <= WINDOW_MAX);
+        step = hear(&p, "221-by\r\n", 100, said);
+    }
+    assert_int_equal(step.state, PROBE_OVER);
+}
+
 static void a_reply_without_an_end_is_ended(void **state)
 {
     char line[1024], said[512];
@@ -419,6 +436,7 @@ int main(void)
         cmocka_unit_test(every_dialogue_comes_to_its_end),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
         cmocka_unit_test(chatter_behind_the_goodbye_does_no_harm),
+        cmocka_unit_test(a_goodbye_without_an_end_is_ended),
         cmocka_unit_test(a_reply_without_an_end_is_ended),
         cmocka_unit_test(a_line_without_an_end_is_ended),
         cmocka_unit_test(the_longest_names_fit),
