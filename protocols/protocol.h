@@ -158,7 +158,8 @@ struct learned {
 
 /* What is known of this client, and of the backends that wait for it. */
 struct facts {
-    bool is_secure; /* TLS is up */
+    bool is_secure;         /* TLS is up */
+    unsigned auth_failures; /* logins refused before TLS, in the same session */
     /* What all backends of the service have in common; NULL: not known. It outlives the machine,
      * and may become another between two steps. */
     const struct learned *learned;

@@ -6,8 +6,9 @@
 
 #include "protocols/span.h"
 
-/* RFC 4954, section 4: what a line of an exchange may have, its end included. */
-#define SASL_LINE_MAX ((size_t)12288)
+/* RFC 4954, section 4, grants a line of an exchange 12288 octets, its end included; a buffer of that
+ * size holds less. */
+#define SASL_LINE_MAX ((size_t)12286)
 
 /*
  * May a client use this mechanism through us?

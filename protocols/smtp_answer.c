@@ -4,14 +4,6 @@
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
 
-static struct verdict violation(const struct smtp_server *s, struct span window)
-{
-    struct verdict v = smtp_lost(s, window.len);
-
-    v.note = NOTE_BACKEND_REPLY;
-    return v;
-}
-
 /* May a reply with this code come now? 421 may at any time (RFC 5321, section 3.8). */
 static bool is_in_order(const struct smtp_server *s, unsigned code)
 {
@@ -56,6 +48,7 @@ static void begin_content(struct smtp_server *s)
 static void end_transaction(struct smtp_server *s)
 {
     s->in_transaction = s->has_recipient = s->is_spoilt = s->in_chunks = false;
+    s->chunked = 0;
 }
 
 /* The backend has judged a message, or a chunk of one. What still comes of it could be taken for
@@ -155,12 +148,13 @@ static struct verdict rewrite(struct smtp_server *s, struct span window)
 
     switch (smtp_client_whole(&s->backend, window, &len)) {
     case SMTP_CLIENT_PARTIAL:
-    case SMTP_CLIENT_LINE: return window.len < WINDOW_MAX ? verdict_more(0) : violation(s, window);
-    case SMTP_CLIENT_BAD: return violation(s, window);
+    case SMTP_CLIENT_LINE:
+        return window.len < WINDOW_MAX ? verdict_more(0) : smtp_violation(s, window);
+    case SMTP_CLIENT_BAD: return smtp_violation(s, window);
     case SMTP_CLIENT_LAST: break;
     }
     if (len > WINDOW_MAX)
-        return violation(s, window);
+        return smtp_violation(s, window);
     whole = span_first(window, len);
     offers = smtp_capabilities_offers(whole, s->policy);
     v = verdict_send(
@@ -200,15 +194,15 @@ static struct verdict reply(struct smtp_server *s, struct span window)
 
     switch (smtp_client_line(&s->backend, window, &line)) {
     case SMTP_CLIENT_PARTIAL: return verdict_more(0);
-    case SMTP_CLIENT_BAD: return violation(s, window);
+    case SMTP_CLIENT_BAD: return smtp_violation(s, window);
     case SMTP_CLIENT_LAST: is_last = true; break;
     case SMTP_CLIENT_LINE: break;
     }
     if (s->reply_lines >= SMTP_REPLY_LINES_MAX)
-        return violation(s, window);
+        return smtp_violation(s, window);
     if (s->output == OUTPUT_NOTHING) {
         if (!is_in_order(s, s->backend.code))
-            return violation(s, window);
+            return smtp_violation(s, window);
         if (s->pending_count > 0 && s->pending[s->first] == PENDING_EHLO && s->backend.code < 300)
             return rewrite(s, window);
     }

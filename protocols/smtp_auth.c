@@ -80,14 +80,12 @@ struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, st
 
     smtp_expect(s, PENDING_AUTH);
     s->has_credentials = response.len > 0;
-    s->is_cancelled = false;
     return verdict_send(SIDE_BACKEND, line->take, reply_join(s->space, EVENT_SPACE, part, 5));
 }
 
 static struct verdict cancelled(struct smtp_server *s, size_t take)
 {
     s->input = INPUT_COMMAND;
-    s->is_cancelled = true;
     return verdict_send(SIDE_BACKEND, take, cancel);
 }
 
@@ -104,8 +102,9 @@ struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
         smtp_strike(s);
         return cancelled(s, line.take);
     }
-    s->has_credentials = true;
-    s->is_cancelled = line.text.len == 1 && line.text.data[0] == '*';
+    /* Who cancels behind a response has seen what it was good for (RFC 5802, section 7). */
+    if (!span_equals(line.text, (struct span)SPAN("*")))
+        s->has_credentials = true;
     if (line.is_crlf || line.text.len == 0) {
         s->input = INPUT_COMMAND;
         return line.is_crlf ? verdict_forward(SIDE_BACKEND, line.take)
@@ -135,7 +134,7 @@ enum note smtp_auth_conclude(struct smtp_server *s, unsigned code)
         s->is_logged_in = true;
         return NOTE_AUTH_OK;
     }
-    if (code < 500 || code == 503 || code == 504 || !s->has_credentials || s->is_cancelled)
+    if (code < 500 || code == 503 || code == 504 || !s->has_credentials)
         return NOTE_NONE;
     s->auth_failures++;
     if (s->policy->max_auth_failures > 0 && s->auth_failures >= s->policy->max_auth_failures)

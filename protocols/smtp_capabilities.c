@@ -241,19 +241,35 @@ struct span smtp_capabilities_rewrite(struct span reply, const struct policy *po
     return finish_reply(&w);
 }
 
+/* 0: none, or more than we count. */
+static size_t number_of(struct span text)
+{
+    size_t number = 0;
+
+    for (text = skip_blanks(text); text.len > 0; text = span_skip(text, 1)) {
+        if (text.data[0] < '0' || text.data[0] > '9' || number > SIZE_MAX / 10 - 1)
+            return 0;
+        number = number * 10 + (size_t)(text.data[0] - '0');
+    }
+    return number;
+}
+
 struct smtp_offers smtp_capabilities_offers(struct span reply, const struct policy *policy)
 {
     struct smtp_offers offers = {0};
 
     (void)next_text(&reply);
     while (reply.len > 0) {
-        struct span keyword = keyword_of(next_text(&reply));
+        struct span text = next_text(&reply), keyword = keyword_of(text);
 
         if (smtp_capabilities_is_hidden(policy, keyword))
             continue;
         offers.chunking = offers.chunking || span_equals(keyword, (struct span)SPAN("CHUNKING"));
         offers.eight_bit = offers.eight_bit || span_equals(keyword, (struct span)SPAN("8BITMIME"));
         offers.utf8 = offers.utf8 || span_equals(keyword, (struct span)SPAN("SMTPUTF8"));
+        offers.dsn = offers.dsn || span_equals(keyword, (struct span)SPAN("DSN"));
+        if (span_equals(keyword, (struct span)SPAN("SIZE")))
+            offers.size = number_of(span_skip(skip_blanks(text), keyword.len));
     }
     return offers;
 }

@@ -28,6 +28,8 @@ struct smtp_offers {
     bool chunking;  /* RFC 3030: BDAT */
     bool eight_bit; /* 8BITMIME, RFC 6152 */
     bool utf8;      /* SMTPUTF8, RFC 6531: commands in eight bits */
+    bool dsn;       /* RFC 3461: longer MAIL and RCPT */
+    size_t size;    /* RFC 1870: octets of a message; 0: not said */
 };
 
 struct smtp_offers smtp_capabilities_offers(struct span reply, const struct policy *policy);

@@ -17,6 +17,8 @@ static const struct smtp_refusal no_message = {SPAN("503 5.5.1 MAIL and RCPT fir
                                                STRIKE_ALWAYS};
 static const struct smtp_refusal no_recipient = {SPAN("554 5.5.1 No valid recipients\r\n"),
                                                  NOTE_NONE, STRIKE_NEVER};
+static const struct smtp_refusal too_big = {SPAN("552 5.3.4 Message too big\r\n"), NOTE_NONE,
+                                            STRIKE_NEVER};
 static const struct smtp_refusal spoilt = {SPAN("503 5.5.1 A command has failed, RSET first\r\n"),
                                            NOTE_NONE, STRIKE_NEVER};
 
@@ -54,6 +56,9 @@ static const struct smtp_refusal *judge(const struct smtp_server *s, const struc
         return &spoilt;
     if (!s->has_recipient)
         return &no_recipient;
+    /* It would be refused for its size: the backend might not read it. */
+    if (s->offers.size > 0 && s->chunked + chunk->size > s->offers.size)
+        return &too_big;
     /* Nothing, and no end either: of no use to anybody, and some servers stumble over it. */
     return chunk->size == 0 && !chunk->is_last ? &bad_argument : NULL;
 }
@@ -73,6 +78,7 @@ static struct verdict refuse(struct smtp_server *s, struct span window, const st
 {
     size_t rest = window.len - line->take;
 
+    s->is_spoilt = s->in_transaction; /* what follows would be a message with a hole */
     s->refusal = refusal;
     if (rest >= size)
         return discard(s, line->take + size);
@@ -107,6 +113,7 @@ static struct verdict pass(struct smtp_server *s, const struct line *line,
     };
 
     s->in_chunks = true;
+    s->chunked += chunk->size;
     smtp_expect(s, chunk->is_last ? PENDING_LAST_CHUNK : PENDING_CHUNK);
     s->chunk_left = chunk->size;
     s->input = chunk->size > 0 ? INPUT_CHUNK : INPUT_COMMAND;

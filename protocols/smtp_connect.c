@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* From a backend's first octet to the gate: its greeting, and what the client had said to us before
- * a backend was there. A backend that is no good is left for the next one. */
+ * a backend was there. A backend that greets badly is left for the next one; with its greeting it
+ * has proved itself, and what it then thinks of the client's name is between the two. */
 #include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
@@ -22,9 +23,9 @@ static enum whole whole_reply(struct smtp_server *s, struct span window)
     return len < window.len ? WHOLE_NEVER : WHOLE_HERE;
 }
 
-static struct verdict enter_gate(struct smtp_server *s, struct verdict v)
+static struct verdict greeted(struct smtp_server *s, enum smtp_phase phase, struct verdict v)
 {
-    s->phase = SMTP_GATE;
+    s->phase = phase;
     v.note = NOTE_GREETED;
     return v;
 }
@@ -37,7 +38,6 @@ static struct verdict say_hello(struct smtp_server *s, size_t take, enum smtp_ve
         LINE_END,
     };
 
-    s->phase = SMTP_REPLAY;
     s->replayed = verb;
     return verdict_send(SIDE_BACKEND, take, reply_join(s->space, EVENT_SPACE, part, 3));
 }
@@ -54,11 +54,12 @@ static struct verdict pass_greeting(struct smtp_server *s, struct span window)
 
     if (s->policy->greeting != NULL) {
         smtp_client_next(&s->backend);
-        return enter_gate(
-            s, verdict_send(SIDE_CLIENT, window.len, reply_join(s->space, EVENT_SPACE, part, 3)));
+        return greeted(
+            s, SMTP_GATE,
+            verdict_send(SIDE_CLIENT, window.len, reply_join(s->space, EVENT_SPACE, part, 3)));
     }
     smtp_expect(s, PENDING_GREETING);
-    return enter_gate(s, smtp_answer_step(s, window));
+    return greeted(s, SMTP_GATE, smtp_answer_step(s, window));
 }
 
 static struct verdict greeting(struct smtp_server *s, struct span window)
@@ -74,30 +75,34 @@ static struct verdict greeting(struct smtp_server *s, struct span window)
         return pass_greeting(s, window);
     smtp_client_next(&s->backend);
     if (s->hello == VERB_UNKNOWN)
-        return enter_gate(s, verdict_more(window.len));
-    return say_hello(s, window.len, s->hello);
+        return greeted(s, SMTP_GATE, verdict_more(window.len));
+    return greeted(s, SMTP_REPLAY, say_hello(s, window.len, s->hello));
 }
 
 /* The client has had its reply from us. A backend without EHLO gets HELO; if it does not like the
  * client's name even then, it will say so when it is asked for more. */
 static struct verdict replay(struct smtp_server *s, struct span window)
 {
+    static const struct span text = SPAN("421 4.4.1 Mail server refuses this session\r\n");
     unsigned code;
 
     switch (whole_reply(s, window)) {
     case WHOLE_NOT_YET: return verdict_more(0);
-    case WHOLE_NEVER: return verdict_next_backend(window.len);
+    case WHOLE_NEVER: return smtp_violation(s, window);
     case WHOLE_HERE: break;
     }
     code = s->backend.code;
-    if (code == 421 || code / 100 == 3)
-        return verdict_next_backend(window.len);
+    if (code / 100 == 3)
+        return smtp_violation(s, window);
+    if (code == 421)
+        return smtp_end(s, END_BACKEND_REFUSED, text, window.len);
     smtp_client_next(&s->backend);
     if (s->replayed == VERB_EHLO && code >= 400)
         return say_hello(s, window.len, VERB_HELO);
     if (s->replayed == VERB_EHLO)
         s->offers = smtp_capabilities_offers(window, s->policy);
-    return enter_gate(s, verdict_more(window.len));
+    s->phase = SMTP_GATE;
+    return verdict_more(window.len);
 }
 
 struct verdict smtp_connect_step(struct smtp_server *s, struct span window)

@@ -13,10 +13,11 @@ static bool is_alnum(char c)
 }
 
 /* Octets of a local part that every reader takes for themselves: atext (RFC 5322, section 3.2.3),
- * dots and what SMTPUTF8 adds, less `%` and `!`, which route. */
+ * dots and what SMTPUTF8 adds, less `%` and `!`, which route, and `^`, which old sendmails take for
+ * `!`. */
 static bool is_local(char c)
 {
-    static const struct span others = SPAN("#$&'*+-/=?^_`{|}~.");
+    static const struct span others = SPAN("#$&'*+-/=?_`{|}~.");
 
     return is_alnum(c) || (unsigned char)c > 127 || memchr(others.data, c, others.len) != NULL;
 }
@@ -81,6 +82,14 @@ static bool ends_with_verb(struct span tail)
     return false;
 }
 
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] > 127)
+            return false;
+    return true;
+}
+
 bool smtp_envelope_is_exact(struct span text)
 {
     static const struct span mail = SPAN("MAIL FROM:<"), rcpt = SPAN("RCPT TO:<");
@@ -93,7 +102,8 @@ bool smtp_envelope_is_exact(struct span text)
         if ((unsigned char)text.data[at] <= ' ' || text.data[at] == '"' || text.data[at] == 127)
             return false;
     tail = span_skip(text, at + 1);
-    return at < text.len && at < SMTP_COMMAND_PASS_MAX && is_tail(tail) && !ends_with_verb(tail);
+    return at < text.len && at < SMTP_COMMAND_PASS_MAX && is_ascii(text) && is_tail(tail) &&
+           !ends_with_verb(tail);
 }
 
 static bool is_domain_ours(struct span domain, const struct words *domains)
@@ -104,14 +114,6 @@ static bool is_domain_ours(struct span domain, const struct words *domains)
         if (domain.len > 0 && span_equals(domain, span_of(domains->word[i])))
             return true;
     return false;
-}
-
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.data[i] > 127)
-            return false;
-    return true;
 }
 
 /* Forms of ASCII characters that some readers fold back into these: U+FF00 to U+FFFF, U+FE40 to
@@ -183,6 +185,31 @@ static bool shows_auth(struct span s)
     return false;
 }
 
+static size_t blanks(struct span s)
+{
+    size_t n = 0;
+
+    while (n < s.len && smtp_is_blank(s.data[n]))
+        n++;
+    return n;
+}
+
+/* `AUTH =`: one word to some readers, two to others. */
+static bool splits_auth(struct span s)
+{
+    static const struct span name = SPAN("AUTH");
+
+    for (size_t i = 0; i < s.len; i++) {
+        struct span rest = span_skip(s, i + name.len);
+        size_t gap = blanks(rest);
+
+        if (starts_stripped(span_skip(s, i), name) && gap > 0 && gap < rest.len &&
+            rest.data[gap] == '=')
+            return true;
+    }
+    return false;
+}
+
 /* The length of a path with its brackets; 0: none. Quotes hide a bracket (RFC 5321, section 4.1.2).
  */
 static size_t path_length(struct span s)
@@ -210,15 +237,6 @@ static bool path_hides_auth(struct span path)
         if (path.data[i] == '>' || smtp_is_blank(path.data[i]))
             return shows_auth(span_skip(path, i));
     return false;
-}
-
-static size_t blanks(struct span s)
-{
-    size_t n = 0;
-
-    while (n < s.len && smtp_is_blank(s.data[n]))
-        n++;
-    return n;
 }
 
 static size_t word(struct span s)
@@ -263,6 +281,8 @@ enum smtp_mail_result smtp_mail_check(struct span text, size_t *at)
     bool has_auth = false;
     size_t path, i;
 
+    if (splits_auth(text))
+        return SMTP_MAIL_BAD;
     if (!shows_auth(text))
         return SMTP_MAIL_CLEAN;
     if (!span_starts(text, opening))

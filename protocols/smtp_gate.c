@@ -172,7 +172,7 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
 
 /* Backends with a fixed buffer for a line take the rest of a longer one for the next command, which
  * nobody has judged. */
-static bool is_too_long(enum smtp_verb verb, struct span text)
+static bool is_too_long(const struct smtp_server *s, enum smtp_verb verb, struct span text)
 {
     size_t len = text.len + LINE_END.len;
 
@@ -180,7 +180,8 @@ static bool is_too_long(enum smtp_verb verb, struct span text)
         return false;
     if (verb != VERB_MAIL && verb != VERB_RCPT)
         return true;
-    return len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX || !smtp_envelope_is_exact(text);
+    return !s->offers.dsn || len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX ||
+           !smtp_envelope_is_exact(text);
 }
 
 static enum smtp_pending pending_of(const struct smtp_command *command, struct span text)
@@ -271,7 +272,7 @@ static struct verdict run(struct smtp_server *s, struct span window, const struc
     refusal = judge(s, command, line->text, &auth_at);
     if (command->verb == VERB_BDAT)
         return smtp_bdat(s, window, line, command->argument, refusal);
-    if (refusal == NULL && is_too_long(command->verb, line->text))
+    if (refusal == NULL && is_too_long(s, command->verb, line->text))
         refusal = &smtp_too_long;
     if (refusal == NULL && command->verb == VERB_STARTTLS)
         return smtp_starttls(s, window, line, command);

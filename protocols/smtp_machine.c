@@ -68,6 +68,14 @@ struct verdict smtp_lost(const struct smtp_server *s, size_t take)
     return smtp_end(s, END_BACKEND_LOST, text, take);
 }
 
+struct verdict smtp_violation(const struct smtp_server *s, struct span window)
+{
+    struct verdict v = smtp_lost(s, window.len);
+
+    v.note = NOTE_BACKEND_REPLY;
+    return v;
+}
+
 enum end smtp_without_tls(const struct smtp_server *s, enum end end)
 {
     return s->is_told ? END_TLS_REQUIRED : end;

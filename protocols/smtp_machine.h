@@ -99,6 +99,7 @@ struct smtp_server {
     bool is_eight_bit;    /* its MAIL said BODY=8BITMIME, to a backend that knows what that means */
     bool is_spoilt;       /* something but a RCPT was refused since: no chunk may follow */
     bool in_chunks;       /* a chunk has been passed on, and it was not the last */
+    size_t chunked;       /* octets of its chunks so far */
     bool is_relay_struck; /* a denied recipient has counted in this transaction */
     bool is_backend_left; /* STARTTLS: it has been said goodbye to */
 
@@ -106,7 +107,6 @@ struct smtp_server {
 
     bool is_logged_in;
     bool has_credentials; /* of the SASL exchange under way: something was sent */
-    bool is_cancelled;    /* and it was `*` in the end */
     unsigned auth_failures;
 
     enum smtp_input input;
@@ -155,6 +155,9 @@ struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span t
 
 /* The same when the backend is gone, or has gone mad. */
 struct verdict smtp_lost(const struct smtp_server *s, size_t take);
+
+/* The same when it says what no server may say here. */
+struct verdict smtp_violation(const struct smtp_server *s, struct span window);
 
 /* `end`, or the better reason: the client was told that it must start TLS, and did not. */
 enum end smtp_without_tls(const struct smtp_server *s, enum end end);

@@ -21,6 +21,7 @@ static void init(void *machine, const struct policy *policy, const struct facts 
         .policy = policy,
         .learned = facts->learned,
         .is_secure = facts->is_secure,
+        .auth_failures = facts->auth_failures,
         .phase = is_alone ? SMTP_PREAMBLE : SMTP_CONNECTING,
     };
     smtp_client_init(&s->backend);
@@ -119,8 +120,9 @@ static struct verdict step(void *machine, const struct event *event, struct span
                         0);
     case EVENT_EOF:
         if (event->side == SIDE_BACKEND)
-            return smtp_is_quiet(s) ? smtp_end(s, END_BACKEND_CLOSED, (struct span){0}, 0)
-                                    : smtp_lost(s, 0);
+            return s->phase == SMTP_GATE && smtp_is_quiet(s)
+                       ? smtp_end(s, END_BACKEND_CLOSED, (struct span){0}, 0)
+                       : smtp_lost(s, 0);
         s->is_eof = true;
         return after_eof(s, 0);
     case EVENT_LOST: return smtp_lost(s, 0);

@@ -8,9 +8,9 @@
 /* What we read as one line; the rest of a longer one is skipped. */
 #define SMTP_COMMAND_LINE_MAX ((size_t)4096)
 
-/* What a backend gets of it, line end included (RFC 5321, section 4.5.3.1.4), and what extensions
- * may add to MAIL and RCPT (RFC 3461 and others). */
-#define SMTP_COMMAND_PASS_MAX ((size_t)512)
+/* What a backend gets of it, line end included: RFC 5321, section 4.5.3.1.4, says 512, and a buffer of
+ * that size holds less. And what extensions may add to MAIL and RCPT (RFC 3461 and others). */
+#define SMTP_COMMAND_PASS_MAX ((size_t)510)
 #define SMTP_EXTENSIONS_MAX   ((size_t)1024)
 
 enum smtp_verb {

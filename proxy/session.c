@@ -300,6 +300,7 @@ void session_init_machine(struct session *s, bool is_secure)
 {
     const struct facts facts = {
         .is_secure = is_secure,
+        .auth_failures = s->auth_failures,
         .learned = is_secure ? NULL : snapshot_learned(s->snapshot, s->service),
     };
 
