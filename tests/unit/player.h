@@ -41,7 +41,8 @@ struct player {
     bool is_connected;         /* the backend in hand is read */
     enum verdict_kind outcome; /* CONNECT to RESET; else MORE */
     enum end end;
-    unsigned notes; /* a bit each */
+    unsigned notes;         /* a bit each */
+    unsigned auth_failures; /* as the session counts them */
     size_t steps;
 };
 
@@ -158,6 +159,8 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
 
     PROMISE(v->take <= window->len);
     p->notes |= 1u << v->note;
+    if (v->note == NOTE_AUTH_FAILED)
+        p->auth_failures++;
     if (v->note == NOTE_GREETED)
         p->is_connecting = false;
     switch (v->kind) {
@@ -290,7 +293,8 @@ static inline void player_feed(struct player *p, enum side side, const char *dat
 static inline void player_event(struct player *p, enum event_kind kind, enum side side,
                                 enum end reason)
 {
-    const struct facts facts = {.is_secure = true, .learned = p->learned};
+    const struct facts facts = {
+        .is_secure = true, .auth_failures = p->auth_failures, .learned = p->learned};
 
     if (player_is_over(p))
         return;

@@ -137,7 +137,8 @@ static void responses_of_every_form_pass(void **state)
         {CLIENT("aZ09+/==\n"), TO_BACKEND("aZ09+/==\r\n")},
         {BACKEND("334 \r\n"), TO_CLIENT("334 \r\n")},
         {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
-        {BACKEND("501 5.7.0 cancelled\r\n"), TO_CLIENT("501 5.7.0 cancelled\r\n")},
+        {BACKEND("501 5.7.0 cancelled\r\n"), TO_CLIENT("501 5.7.0 cancelled\r\n"),
+         NOTES(AUTH_FAILED)},
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
@@ -367,20 +368,65 @@ static void these_are_none(void **state)
     PLAY_EACH(&once, PLAY_FROM_GATE, row, 2);
 }
 
-static void a_cancelled_exchange_is_none(void **state)
+#define ASK                                                                                        \
+    {CLIENT("AUTH X-MANY\r\n"), TO_BACKEND("AUTH X-MANY\r\n")},                                    \
+    {                                                                                              \
+        BACKEND("334 \r\n"), TO_CLIENT("334 \r\n")                                                 \
+    }
+
+static void an_exchange_cancelled_at_once_is_none(void **state)
 {
     static const struct turn row[] = {
-        TRY,
-        {BACKEND("334 \r\n"), TO_CLIENT("334 \r\n")},
+        ASK,
         {CLIENT("*\n"), TO_BACKEND("*\r\n")},
         {BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n")},
 
-        TRY,
-        {BACKEND("334 \r\n"), TO_CLIENT("334 \r\n")},
+        ASK,
         {CLIENT("NOOP x\r\n"), TO_BACKEND("*\r\n")}, /* in the client's name */
         {BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n")},
     };
     PLAY_EACH(&once, PLAY_FROM_GATE, row, 4);
+}
+
+#define CANCELLED                                                                                  \
+    {                                                                                              \
+        BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n421 4.7.0 Too many failed logins\r\n"),          \
+            CLOSES(ERRORS), NOTES(AUTH_FAILED)                                                     \
+    }
+
+/* The second challenge may have told the client that it has guessed wrong (RFC 5802, section 7). */
+static void an_exchange_cancelled_behind_a_response_is_a_failed_login(void **state)
+{
+    static const struct turn row[] = {
+        ASK,
+        {CLIENT("cHJvb2Y=\r\n"), TO_BACKEND("cHJvb2Y=\r\n")},
+        {BACKEND("334 ZT1pbnZhbGlkLXByb29m\r\n"), TO_CLIENT("334 ZT1pbnZhbGlkLXByb29m\r\n")},
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        CANCELLED,
+
+        ASK,
+        {CLIENT("cHJvb2Y=\n"), TO_BACKEND("cHJvb2Y=\r\n")},
+        {BACKEND("334 ZT1pbnZhbGlkLXByb29m\r\n"), TO_CLIENT("334 ZT1pbnZhbGlkLXByb29m\r\n")},
+        {CLIENT("NOOP x\r\n"), TO_BACKEND("*\r\n")},
+        CANCELLED,
+    };
+    static const struct turn initial[] = {
+        TRY,
+        {BACKEND("334 \r\n"), TO_CLIENT("334 \r\n")},
+        {CLIENT("*\n"), TO_BACKEND("*\r\n")},
+        CANCELLED,
+    };
+    static const struct turn next[] = {
+        /* What was said in one exchange does not count in the next. */
+        TRY,
+        {BACKEND("454 a\r\n"), TO_CLIENT("454 a\r\n")},
+        ASK,
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("501 a\r\n"), TO_CLIENT("501 a\r\n")},
+    };
+    PLAY_EACH(&once, PLAY_FROM_GATE, row, 6);
+    PLAY(&once, PLAY_FROM_GATE, initial);
+    PLAY(&once, PLAY_FROM_GATE, next);
 }
 
 int main(void)
@@ -405,7 +451,8 @@ int main(void)
         cmocka_unit_test(without_a_limit_failures_go_on),
         cmocka_unit_test(these_codes_are_failed_logins),
         cmocka_unit_test(these_are_none),
-        cmocka_unit_test(a_cancelled_exchange_is_none),
+        cmocka_unit_test(an_exchange_cancelled_at_once_is_none),
+        cmocka_unit_test(an_exchange_cancelled_behind_a_response_is_a_failed_login),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

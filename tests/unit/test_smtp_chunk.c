@@ -64,7 +64,6 @@ static void a_message_in_several_chunks(void **state)
         MESSAGE,
         {CLIENT("BDAT 3\r\nabc"), TO_BACKEND("BDAT 3\r\nabc")},
         {BACKEND("250 1\r\n"), TO_CLIENT("250 1\r\n")},
-        {CLIENT("BDAT 0\r\n"), TO_CLIENT(BAD_BDAT)}, /* some servers stumble over it */
         {CLIENT("BDAT 4\r\nNO"), TO_BACKEND("BDAT 4\r\nNO"), WAITS_FOR(CONTENT)},
         {CLIENT("OP"), TO_BACKEND("OP"), WAITS_FOR(BACKEND)},
         {BACKEND("250 3\n"), TO_CLIENT("250 3\r\n")},
@@ -220,12 +219,49 @@ static void without_a_recipient_no_chunk_passes(void **state)
         {BACKEND("250 m\r\n550 r\r\n450 r\r\n"), TO_CLIENT("250 m\r\n550 r\r\n450 r\r\n" NO_RCPT),
          TO_BACKEND("NOOP\r\n"), NOTES(ADMITTED)},
         {BACKEND("250 n\r\n"), TO_CLIENT("250 n\r\n")},
-        {CLIENT("RCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n"),
-         TO_BACKEND("RCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n")},
-        {BACKEND("251 r\r\n550 r\r\n"), TO_CLIENT("251 r\r\n550 r\r\n")},
+        {CLIENT("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n"),
+         TO_BACKEND("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<a@b>\r\nRCPT TO:<c@d>\r\n")},
+        {BACKEND("250 s\r\n250 m\r\n251 r\r\n550 r\r\n"),
+         TO_CLIENT("250 s\r\n250 m\r\n251 r\r\n550 r\r\n"), NOTES(ADMITTED)},
         {CLIENT("BDAT 1\r\nx"), TO_BACKEND("BDAT 1\r\nx")},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+/* Else what follows would be a message with a hole. */
+static void a_chunk_that_is_refused_spoils_its_message(void **state)
+{
+    static const struct turn first[] = {
+        MESSAGE,
+        {CLIENT("BDAT 2 FIRST\r\nx\nBDAT 1\r\nyBDAT 0 LAST\r\n"),
+         TO_CLIENT(BAD_BDAT SPOILT SPOILT)},
+        {CLIENT("RSET\r\n"), TO_BACKEND("RSET\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("BDAT 1\r\nx"), TO_CLIENT(NO_MAIL)}, /* and this one nothing */
+        {CLIENT("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n"),
+         TO_BACKEND("MAIL FROM:<>\r\nRCPT TO:<a@b>\r\n")},
+        {BACKEND("250 m\r\n250 r\r\n"), TO_CLIENT("250 m\r\n250 r\r\n"), NOTES(ADMITTED)},
+        {CLIENT("BDAT 1\r\nx"), TO_BACKEND("BDAT 1\r\nx")},
+    };
+    static const struct turn second[] = {
+        MESSAGE,
+        {CLIENT("BDAT 1\r\nx"), TO_BACKEND("BDAT 1\r\nx")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("BDAT 0\r\n"), TO_CLIENT(BAD_BDAT)}, /* some servers stumble over it */
+        {CLIENT("BDAT 1 LAST\r\ny"), TO_CLIENT(SPOILT)},
+        {CLIENT("RCPT TO:<c@d>\r\n"), TO_CLIENT(ONLY)},
+    };
+    static const struct turn no_recipient[] = {
+        EHLO,
+        {CLIENT("MAIL FROM:<>\r\nBDAT 1\r\nxRCPT TO:<a@b>\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
+        {BACKEND("250 m\r\n"), TO_CLIENT("250 m\r\n" NO_RCPT), TO_BACKEND("RCPT TO:<a@b>\r\n"),
+         NOTES(ADMITTED)},
+        {BACKEND("250 r\r\n"), TO_CLIENT("250 r\r\n")},
+        {CLIENT("BDAT 1 LAST\r\ny"), TO_CLIENT(SPOILT)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, first);
+    PLAY(&policy, PLAY_FROM_GATE, second);
+    PLAY(&policy, PLAY_FROM_GATE, no_recipient);
 }
 
 /* RSET, EHLO, HELO and a new MAIL each end it, once the backend has agreed. */
@@ -307,6 +343,7 @@ int main(void)
         cmocka_unit_test(what_is_not_offered_is_refused),
         cmocka_unit_test(the_last_hello_counts),
         cmocka_unit_test(without_a_recipient_no_chunk_passes),
+        cmocka_unit_test(a_chunk_that_is_refused_spoils_its_message),
         cmocka_unit_test(a_transaction_that_ended_takes_no_chunk),
         cmocka_unit_test(whatever_has_failed_stops_chunks),
         cmocka_unit_test(between_chunks_only_a_few_commands_pass),

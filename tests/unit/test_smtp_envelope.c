@@ -49,6 +49,16 @@ static const char *const others[] = {
     "RCPT TO:<postmaster@example.com>",
     "RCPT TO:<a%example.com@example.org>",
     "RCPT TO:<example.com!a@example.org>",
+    "RCPT TO:<example.com^a@example.org>",
+    "RCPT TO:<IMCEASMTP-a+40example+2Ecom@example.org>",
+    "RCPT TO:<imceax400-/S=a@example.org>",
+    "RCPT TO:</DD.RFC-822=a/@example.org>",
+    "RCPT TO:<|a@example.org>",
+    "RCPT TO:<-a@example.org>",
+    "RCPT TO:<a\xef\xbc\xa0"
+    "example.com@example.org>", /* U+FF20: `@` to some */
+    "RCPT TO:<a\xef\xb9\xab"
+    "example.com@example.org>", /* U+FE6B */
     "RCPT TO:<a@example.com@example.org>",
     "RCPT TO:<a:b@example.org>",
     "RCPT TO:<@example.org:a@example.com>",
@@ -109,6 +119,28 @@ static void only_the_exact_form_is_ours(void **state)
             fail_msg("%s", others[i]);
 }
 
+/* A backend that strips the eighth bit finds `%` in 0xa5. */
+static void without_smtputf8_it_is_ascii(void **state)
+{
+    static const char *const rows[] = {
+        "RCPT TO:<\xc3\xa4@example.org>",
+        "RCPT TO:<a\xa5"
+        "example.com@example.org>",
+        "RCPT TO:<a@example.org> X=\xc3\xa4",
+        "RCPT TO:<a@example.org> X=\x8d\x8aRSET",
+        "RCPT TO:<postmaster> X=\xbc",
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (smtp_rcpt_is_ours(span_of(rows[i]), &domains, false))
+            fail_msg("%s", rows[i]);
+        if (!smtp_rcpt_is_ours(span_of(rows[i]), &domains, true))
+            fail_msg("%s, with SMTPUTF8", rows[i]);
+    }
+    assert_true(smtp_rcpt_is_ours(span_of("RCPT TO:<a@example.org>"), &domains, false));
+    assert_true(smtp_rcpt_is_ours(span_of("RCPT TO:<a@b\xc3\xbc.example>"), &domains, false));
+}
+
 static void every_other_octet_in_the_address_is_refused(void **state)
 {
     static const char good[] = "RCPT TO:<ab@example.org>";
@@ -140,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_the_exact_form_is_ours),
+        cmocka_unit_test(without_smtputf8_it_is_ascii),
         cmocka_unit_test(every_other_octet_in_the_address_is_refused),
         cmocka_unit_test(an_empty_list_owns_postmaster_alone),
     };

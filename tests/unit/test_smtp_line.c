@@ -17,6 +17,13 @@ static const struct policy policy = {
 #define LONG    "500 5.5.2 Line too long\r\n"
 #define NO_MAIL "503 5.5.1 MAIL was refused\r\n"
 
+/* Two turns: the backend announces DSN, and so that it holds longer MAIL and RCPT. */
+#define DSN                                                                                        \
+    {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},                                              \
+    {                                                                                              \
+        BACKEND("250-x\r\n250 dsn\r\n"), TO_CLIENT("250-x\r\n250 dsn\r\n")                         \
+    }
+
 /* `front`, x until the cut, `back`, line end. */
 static size_t compose(char *line, const char *front, size_t cut, const char *back, const char *end)
 {
@@ -29,7 +36,7 @@ static size_t compose(char *line, const char *front, size_t cut, const char *bac
 
 static void no_piece_of_a_long_line_is_a_command(void **state)
 {
-    static const size_t cuts[] = {511, 512, 1023, 1024, 2047, 2048};
+    static const size_t cuts[] = {509, 510, 511, 512, 1023, 1024, 2047, 2048};
     static const struct {
         const char *front, *back;
     } row[] = {
@@ -59,13 +66,13 @@ static void no_piece_of_a_long_line_is_a_command(void **state)
     for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
         for (size_t j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
             size_t len = compose(line, row[i].front, cuts[j], row[i].back, "\r\n");
-            const struct turn dialogue[] = {{.input = {line, len}, TO_CLIENT(LONG)}};
+            const struct turn dialogue[] = {DSN, {.input = {line, len}, TO_CLIENT(LONG)}};
 
             PLAY(&policy, PLAY_FROM_GATE, dialogue);
         }
 }
 
-/* In MAIL and RCPT nothing but parameters may reach beyond the first 512 octets. */
+/* In MAIL and RCPT nothing but parameters may reach beyond the first 510 octets. */
 static void a_long_path_does_not_pass(void **state)
 {
     static const struct {
@@ -74,15 +81,26 @@ static void a_long_path_does_not_pass(void **state)
         const char *back;
         bool passes;
     } row[] = {
-        {"RCPT TO:<", 511, "> X=1", true},          {"RCPT TO:<", 512, "> X=1", false},
-        {"RCPT TO:<", 600, "@example.org>", false}, {"RCPT TO:<a@b> X=", 600, "", true},
-        {"rcpt to:<> X=", 600, " Y", true},         {"RCPT TO: <a@b> X=", 600, "", false},
-        {"RCPT  TO:<a@b> X=", 600, "", false},      {"RCPT TO:<a b@c> X=", 600, "", false},
-        {"RCPT TO:<a\tb@c> X=", 600, "", false},    {"RCPT TO:<\"a\"@c> X=", 600, "", false},
-        {"RCPT TO:<a@b>\tX=", 600, "", false},      {"RCPT TO:<a@b>X=", 600, "", false},
-        {"RCPT TO:a@b X=", 600, "", false},         {"RCPT FROM:<a@b> X=", 600, "", false},
-        {"RCPT TO:<a@b> X=", 600, "\t", false},     {"RCPT TO:<a@b> X=", 600, " =1", false},
-        {"RCPT TO:<a@b> X=", 600, " Y=", false},    {"RCPT TO:<a@b> X=", 600, " Y=\"", true},
+        {"RCPT TO:<", 509, "> X=1", true},
+        {"RCPT TO:<", 510, "> X=1", false},
+        {"RCPT TO:<", 600, "@example.org>", false},
+        {"RCPT TO:<a@b> X=", 600, "", true},
+        {"rcpt to:<> X=", 600, " Y", true},
+        {"RCPT TO: <a@b> X=", 600, "", false},
+        {"RCPT  TO:<a@b> X=", 600, "", false},
+        {"RCPT TO:<a b@c> X=", 600, "", false},
+        {"RCPT TO:<a\tb@c> X=", 600, "", false},
+        {"RCPT TO:<\"a\"@c> X=", 600, "", false},
+        {"RCPT TO:<a@b>\tX=", 600, "", false},
+        {"RCPT TO:<a@b>X=", 600, "", false},
+        {"RCPT TO:a@b X=", 600, "", false},
+        {"RCPT FROM:<a@b> X=", 600, "", false},
+        {"RCPT TO:<a@b> X=", 600, "\t", false},
+        {"RCPT TO:<a@b> X=", 600, " =1", false},
+        {"RCPT TO:<a@b> X=", 600, " Y=", false},
+        {"RCPT TO:<a@b> X=", 600, " Y=\"", true},
+        {"RCPT TO:<a\xc3\xa4@b> X=", 600, "", false},
+        {"RCPT TO:<a@b> X=", 600, "\xc3\xa4", false},
     };
     char line[700];
 
@@ -90,6 +108,7 @@ static void a_long_path_does_not_pass(void **state)
         size_t len = compose(line, row[i].front, row[i].cut, row[i].back, "\r\n");
         const struct span itself = {line, len}, refusal = SPAN(LONG);
         const struct turn dialogue[] = {
+            DSN,
             {.input = itself,
              .to = {row[i].passes ? (struct span){0} : refusal,
                     row[i].passes ? itself : (struct span){0}}},
@@ -106,12 +125,12 @@ static void lines_pass_up_to_their_limit(void **state)
         size_t len; /* without line end */
         bool passes;
     } row[] = {
-        {"NOOP ", 510, true},
-        {"NOOP ", 511, false},
-        {"MAIL FROM:<a@b> ENVID=", 1534, true},
-        {"MAIL FROM:<a@b> ENVID=", 1535, false},
-        {"RCPT TO:<c@d> ORCPT=rfc822;", 1534, true},
-        {"RCPT TO:<c@d> ORCPT=rfc822;", 1535, false},
+        {"NOOP ", 508, true},
+        {"NOOP ", 509, false},
+        {"MAIL FROM:<a@b> ENVID=", 1532, true},
+        {"MAIL FROM:<a@b> ENVID=", 1533, false},
+        {"RCPT TO:<c@d> ORCPT=rfc822;", 1532, true},
+        {"RCPT TO:<c@d> ORCPT=rfc822;", 1533, false},
     };
     char line[1600], wanted[1600];
 
@@ -119,6 +138,7 @@ static void lines_pass_up_to_their_limit(void **state)
         size_t len = compose(line, row[i / 2].front, row[i / 2].len, "", i % 2 ? "\n" : "\r\n");
         size_t passed = compose(wanted, row[i / 2].front, row[i / 2].len, "", "\r\n");
         const struct turn dialogue[] = {
+            DSN,
             {.input = {line, len},
              .to = {row[i / 2].passes ? (struct span){0} : (struct span)SPAN(LONG),
                     row[i / 2].passes ? (struct span){wanted, passed} : (struct span){0}}},
@@ -126,6 +146,51 @@ static void lines_pass_up_to_their_limit(void **state)
 
         PLAY(&policy, PLAY_FROM_GATE, dialogue);
     }
+}
+
+static const char *const hidden[] = {"DSN"};
+
+/* Nobody else has promised to hold more (RFC 3461, section 5): the rest of it may be a command. */
+static void without_dsn_no_long_line_passes(void **state)
+{
+    static const struct policy hiding = {.is_enforced = true,
+                                         .hostname = "mx.example",
+                                         .relay = RELAY_BACKEND,
+                                         .hide_capabilities = {hidden, 1}};
+    char line[700];
+    size_t len = compose(line, "RCPT TO:<a@ours> X=", 509, "RCPTTO:bob@evil", "\r\n");
+    const struct turn never_asked[] = {{.input = {line, len}, TO_CLIENT(LONG)}};
+    const struct turn not_offered[] = {
+        {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},
+        {BACKEND("250-x\r\n250-XDSN\r\n250 SIZE\r\n"),
+         TO_CLIENT("250-x\r\n250-XDSN\r\n250 SIZE\r\n")},
+        {.input = {line, len}, TO_CLIENT(LONG)},
+    };
+    const struct turn hides[] = {
+        {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},
+        {BACKEND("250-x\r\n250 DSN\r\n"), TO_CLIENT("250 x\r\n")},
+        {.input = {line, len}, TO_CLIENT(LONG)},
+    };
+    const struct turn helo[] = {
+        DSN,
+        {.input = {line, len}, .to = {{0}, {line, len}}},
+        {BACKEND("550 a\r\n"), TO_CLIENT("550 a\r\n")},
+        {CLIENT("HELO a\r\n"), TO_BACKEND("HELO a\r\n")},
+        {BACKEND("250 x\r\n"), TO_CLIENT("250 x\r\n")},
+        {.input = {line, len}, TO_CLIENT(LONG)},
+    };
+    const struct turn refused[] = {
+        DSN,
+        {CLIENT("EHLO b\r\n"), TO_BACKEND("EHLO b\r\n")},
+        {BACKEND("550 x\r\n"), TO_CLIENT("550 x\r\n")},
+        {.input = {line, len}, TO_CLIENT(LONG)},
+    };
+
+    PLAY(&policy, PLAY_FROM_GATE, never_asked);
+    PLAY(&policy, PLAY_FROM_GATE, not_offered);
+    PLAY(&hiding, PLAY_FROM_GATE, hides);
+    PLAY(&policy, PLAY_FROM_GATE, helo);
+    PLAY(&policy, PLAY_FROM_GATE, refused);
 }
 
 static void a_long_mail_is_a_refused_one(void **state)
@@ -217,6 +282,7 @@ int main(void)
         cmocka_unit_test(no_piece_of_a_long_line_is_a_command),
         cmocka_unit_test(a_long_path_does_not_pass),
         cmocka_unit_test(lines_pass_up_to_their_limit),
+        cmocka_unit_test(without_dsn_no_long_line_passes),
         cmocka_unit_test(a_long_mail_is_a_refused_one),
         cmocka_unit_test(a_dirty_bdat_ends_the_session),
         cmocka_unit_test(a_long_bdat_ends_the_session),

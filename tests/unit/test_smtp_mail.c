@@ -106,6 +106,9 @@ static void auth_that_only_some_see_is_refused(void **state)
         {CLIENT("MAIL FROM:<a@b> <AUTH=x>\r\n"), TO_CLIENT(BAD_MAIL)},
         {CLIENT("MAIL  FROM:<a@b> AUTH=x\r\n"), TO_CLIENT(BAD_MAIL)},
         {CLIENT("MAIL FROM:<\"a>\" AUTH=x>\r\n"), TO_CLIENT(BAD_MAIL)},
+        {CLIENT("MAIL FROM:<a@b> AUTH =<x>\r\n"), TO_CLIENT(BAD_MAIL)},
+        {CLIENT("MAIL FROM:<a@b> SIZE=1 auth \t= x\r\n"), TO_CLIENT(BAD_MAIL)},
+        {CLIENT("MAIL FROM:<a@b> AUTH=y AUTH =x\r\n"), TO_CLIENT(BAD_MAIL)},
     };
     PLAY_EACH(&policy, PLAY_FROM_GATE, row, 1);
 }

@@ -161,7 +161,9 @@ static void recipients_of_ours_pass(void **state)
 static void eight_bits_need_smtputf8(void **state)
 {
     static const struct turn dialogue[] = {
-        {CLIENT("RCPT TO:<a\xa5" "evil.example@example.org>\r\n"), TO_CLIENT(DENIED)},
+        {CLIENT("RCPT TO:<a\xa5"
+                "evil.example@example.org>\r\n"),
+         TO_CLIENT(DENIED)},
         {CLIENT("RCPT TO:<\xc3\xa4@example.org>\r\n"), TO_CLIENT(DENIED)},
         {CLIENT("RCPT TO:<a@example.org> X=\xbc"
                 "b@evil.example\xbe\r\n"),
