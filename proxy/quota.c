@@ -11,8 +11,9 @@
 
 #include "config/config.h"
 
-/* It passes between a connection that one worker frees, and its use by another. */
-#define LOOK_SECONDS 0.02
+/* It passes between a connection that one worker frees, and its use by another: until then nobody
+ * has it. */
+#define LOOK_SECONDS 0.002
 
 struct quota {
     struct quotas *all;
@@ -83,13 +84,13 @@ static void take_out(struct quota *q, struct quota_place *p)
 
 struct view {
     uint64_t connections, waiting; /* of all workers */
-    bool has_elder;                /* somebody waits elsewhere who came before */
+    uint64_t elders; /* who wait elsewhere and may have come before: at most so many have */
 };
 
 /* As one sees it who came at `since_ns`. */
 static struct view look(struct quota *q, uint64_t since_ns)
 {
-    struct view v = {q->load.connections, q->load.waiting, false};
+    struct view v = {q->load.connections, q->load.waiting, 0};
     uint64_t now = now_ns();
     struct board_load load;
 
@@ -101,7 +102,7 @@ static struct view look(struct quota *q, uint64_t since_ns)
         /* A worker that is stuck must not make all others wait for its first. */
         if (load.first_waiting_ns != 0 && load.first_waiting_ns < since_ns &&
             now - load.first_waiting_ns < (uint64_t)QUOTA_WAIT_MS * 1000000)
-            v.has_elder = true;
+            v.elders += load.waiting;
     }
     return v;
 }
@@ -115,7 +116,7 @@ static void let_in(struct quota *q, struct quota_place *p)
 
 static bool has_room(const struct quota *q, const struct view *v)
 {
-    return v->connections < q->max_connections && !v->has_elder;
+    return v->connections + v->elders < q->max_connections;
 }
 
 /* As many as there may be connections, and those who are about to have one of the free. */

@@ -378,14 +378,37 @@ static void order_holds_over_all_workers(void **state)
     EXPECT_NO_TURN(); /* worker 0's own is not the eldest */
     enter(2, 5, QUOTA_WAITING);
     leave(0, 1);
-    wait_ms(100);
-    EXPECT_TURNS(3, 4);
+    EXPECT_TURNS(4); /* there is room for both */
+    wait_ms(10);
+    EXPECT_TURNS(3);
     leave(1, 3);
     wait_ms(100);
     EXPECT_TURNS(5);
     leave(0, 2);
     leave(0, 4);
     leave(2, 5);
+}
+
+/* An elder elsewhere keeps one connection for himself, not all. */
+static void who_comes_new_has_what_elders_leave(void **state)
+{
+    set_limit(3);
+    for (int i = 0; i < 3; i++)
+        enter(0, i, QUOTA_IN);
+    enter(1, 3, QUOTA_WAITING);
+    leave(0, 0);
+    enter(2, 4, QUOTA_WAITING);
+    leave(0, 1);
+    leave(0, 2);
+    enter(0, 5, QUOTA_IN);
+    enter(0, 6, QUOTA_WAITING);
+    wait_ms(10);
+    EXPECT_TURNS(3, 4);
+    leave(0, 5);
+    EXPECT_TURNS(6);
+    leave(0, 6);
+    leave(1, 3);
+    leave(2, 4);
 }
 
 /* Worker 1 hangs with somebody in its queue. */
@@ -479,6 +502,7 @@ int main(void)
         TEST(first_come_first_served),
         TEST(what_others_free_is_found),
         TEST(order_holds_over_all_workers),
+        TEST(who_comes_new_has_what_elders_leave),
         TEST(stuck_worker_holds_up_nobody_for_ever),
         TEST(dead_workers_connections_are_free),
         TEST(new_limit_is_everybodys_at_once),
