@@ -12,9 +12,6 @@
 
 #define HANDSHAKES_A_TURN 8
 
-/* Sessions beyond the limit that may be on their way out with a busy reply. */
-#define SESSIONS_SPARE 32
-
 /* Blocks are drawn under back-pressure only. One slow session may hold a window and a batch of
  * records: room for that in every fourth session, and at least this many. */
 #define BLOCKS_MIN  ((uint32_t)1024)

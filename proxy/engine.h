@@ -27,13 +27,17 @@ struct task_queue {
 
 struct session;
 
+/* Sessions that there may be for a busy reply alone, beyond all limits. */
+#define SESSIONS_SPARE 32
+
 struct engine {
     struct ev_loop *loop;
     struct scratch *scratch;
     struct pool sessions; /* a session and its machine; some more than max_sessions, to say so */
     uint32_t max_sessions;
-    struct pool blocks;  /* of all buffers */
-    struct session *all; /* every session that is not buried */
+    struct pool blocks;   /* of all buffers */
+    struct session *all;  /* every session that is not buried */
+    uint32_t turned_away; /* of these, who are only told that we are busy */
     struct task_queue soon, patient;
     ev_prepare turn;               /* the loop is about to wait */
     ev_idle awake;                 /* tasks are left: it must not */

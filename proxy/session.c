@@ -131,12 +131,6 @@ static ev_tstamp gate_due(const struct session *s)
     return login < now_due ? login : now_due;
 }
 
-/* It came in a drain, and shakes hands for our last words alone. */
-static bool is_leaving(const struct session *s)
-{
-    return s->busy == END_DRAINED;
-}
-
 /* When this session has waited long enough, as things stand. */
 static ev_tstamp due(const struct session *s)
 {
@@ -144,8 +138,9 @@ static ev_tstamp due(const struct session *s)
 
     switch (s->phase) {
     case PHASE_PREAMBLE: return deadline_after(s->phase_since, c->preamble_timeout_ms);
-    case PHASE_HANDSHAKE:
-        return deadline_after(s->phase_since, is_leaving(s) ? LINGER_MS : c->handshake_timeout_ms);
+    case PHASE_HANDSHAKE: /* for our last words alone: as long as for reading them */
+        return deadline_after(s->phase_since,
+                              s->busy != END_NONE ? LINGER_MS : c->handshake_timeout_ms);
     case PHASE_BACKEND: return backend_due(s);
     case PHASE_GATE: return gate_due(s);
     case PHASE_CLOSING: return deadline_after(s->phase_since, LINGER_MS);
@@ -420,7 +415,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
     switch (s->phase) {
     case PHASE_PREAMBLE:
     case PHASE_GATE: session_tell(s, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
-    case PHASE_HANDSHAKE: session_close(s, is_leaving(s) ? END_DRAINED : END_TIMEOUT, false); break;
+    case PHASE_HANDSHAKE:
+        session_close(s, s->busy != END_NONE ? s->busy : END_TIMEOUT, false);
+        break;
     case PHASE_BACKEND: session_connect_late(s); break;
     case PHASE_CLOSING: session_linger(s, true); break;
     }

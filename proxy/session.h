@@ -55,7 +55,6 @@ struct session {
     enum phase phase;
     enum backend_state backend_state;
     struct backend_try try;
-    bool is_counted;          /* among the service's sessions */
     struct quota_place place; /* among the service's connections */
     /* By side. */
     bool is_ready[2];  /* the socket was announced readable */
@@ -69,7 +68,7 @@ struct session {
     ev_tstamp active, owed_since;  /* octets were last dealt with; the backend owes an answer */
 
     enum end end;
-    enum end busy; /* tls = implicit: to be told when the client can read it; END_NONE: nothing */
+    enum end busy;    /* it is here to be told this and no more; END_NONE: it is served */
     bool is_admitted; /* login_timeout is met */
     bool is_logged_in;
     uint32_t auth_failures;

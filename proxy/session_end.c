@@ -18,6 +18,8 @@ static void bury(struct task *task)
         e->all = s->next;
     if (s->next != NULL)
         s->next->previous = s->previous;
+    if (s->busy != END_NONE)
+        e->turned_away--;
     snapshot_put(s->snapshot);
     pool_put(&e->sessions, s);
     if (engine_sessions(e) == 0 && e->on_empty != NULL)
@@ -64,7 +66,7 @@ void session_close(struct session *s, enum end end, bool is_reset)
     if (end == END_CLIENT_CLOSED && s->client.is_eof && !s->client.is_closed_in_order)
         s->end = END_CLIENT_LOST;
     session_log_end(s);
-    if (s->is_counted)
+    if (s->busy == END_NONE)
         quota_drop_session(s->service->quota);
     let_backend_go(s, is_reset);
     stream_finish(&s->client);

@@ -18,21 +18,66 @@ size_t session_size(void)
 
 /* Not even room to say so in good order: one send, one close, nothing kept. Where TLS comes first,
  * not even that. */
-static void refuse(struct engine *e, const struct snapshot_service *service, int fd,
-                   const union board_address *peer)
+static void refuse(struct engine *e, const struct snapshot_service *service, int fd, enum end why)
 {
     static const struct facts clear = {0};
-    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, END_LIMIT, e->scratch->space};
+    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, why, e->scratch->space};
     const struct protocol *p = service->config->protocol;
     void *machine = e->scratch->window;
     struct verdict v;
 
     p->init(machine, &service->config->policy, &clear);
     v = p->step(machine, &busy, (struct span){"", 0});
-    session_log_refused(service, peer, LEVEL_WARNING, "max_sessions");
     if (service->config->policy.tls != FRONT_IMPLICIT)
         (void)!write(fd, v.text.data, v.text.len); /* a client that takes no word gets none */
     close(fd);
+}
+
+/* As many sessions are served as there may be, of this worker or of the service. */
+static bool is_full(const struct engine *e, const struct snapshot_service *service)
+{
+    uint32_t max = service->config->max_sessions;
+
+    return engine_sessions(e) - e->turned_away >= e->max_sessions ||
+           (max != CONFIG_OFF && quota_sessions(service->quota) >= max);
+}
+
+/* Why no session can be had now; END_NONE: one can. */
+static enum end why_busy(const struct engine *e, struct snapshot *snapshot,
+                         const struct snapshot_service *service)
+{
+    if (e->is_draining)
+        return END_DRAINED;
+    if (is_full(e, service))
+        return END_LIMIT;
+    if (backend_all_down(snapshot, service)) /* so that an MX sender moves on at once */
+        return END_BACKEND_UNREACHABLE;
+    return END_NONE;
+}
+
+/* Limits are the administrator's, and always told. The rest is in session.end, where there is one. */
+static void log_refused(const struct snapshot_service *service, const union board_address *peer,
+                        enum end why, bool has_session)
+{
+    if (why == END_LIMIT)
+        session_log_refused(service, peer, LEVEL_WARNING, "max_sessions");
+    else if (!has_session)
+        session_log_refused(service, peer, LEVEL_WARNING,
+                            why == END_DRAINED ? "drained" : "backend_unreachable");
+}
+
+static void begin(struct session *s)
+{
+    session_init_machine(s, false);
+    if (s->service->config->policy.tls == FRONT_IMPLICIT) {
+        session_start_tls(s);
+        if (s->engine->is_stopping)
+            session_close(s, END_DRAINED, false); /* as all others in a handshake */
+    } else if (s->busy != END_NONE) {
+        session_tell(s, EVENT_BUSY, SIDE_CLIENT, s->busy);
+    } else {
+        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    }
 }
 
 static void enlist(struct session *s)
@@ -43,59 +88,23 @@ static void enlist(struct session *s)
     if (e->all != NULL)
         e->all->previous = s;
     e->all = s;
-}
-
-/* As many sessions as there may be, of this worker or of the service. Else this one is counted. */
-static bool is_beyond_limits(struct session *s)
-{
-    uint32_t max = s->service->config->max_sessions;
-
-    if (engine_sessions(s->engine) > s->engine->max_sessions ||
-        (max != CONFIG_OFF && quota_sessions(s->service->quota) >= max)) {
-        session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "max_sessions");
-        return true;
-    }
-    quota_add_session(s->service->quota);
-    s->is_counted = true;
-    return false;
-}
-
-/* Why no session can be had now; END_NONE: one can. */
-static enum end why_busy(struct session *s)
-{
-    if (s->engine->is_draining)
-        return END_DRAINED;
-    if (is_beyond_limits(s))
-        return END_LIMIT;
-    if (backend_all_down(s->snapshot, s->service)) /* so that an MX sender moves on at once */
-        return END_BACKEND_UNREACHABLE;
-    return END_NONE;
-}
-
-static void begin(struct session *s)
-{
-    enum end busy = why_busy(s);
-
-    session_init_machine(s, false);
-    if (s->service->config->policy.tls == FRONT_IMPLICIT) {
-        s->busy = busy;
-        session_start_tls(s);
-        if (s->engine->is_stopping)
-            session_close(s, END_DRAINED, false); /* as all others in a handshake */
-    } else if (busy != END_NONE) {
-        session_tell(s, EVENT_BUSY, SIDE_CLIENT, busy);
-    } else {
-        session_tell(s, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
-    }
+    if (s->busy == END_NONE)
+        quota_add_session(s->service->quota);
+    else
+        e->turned_away++;
 }
 
 void session_open(struct engine *e, struct snapshot *snapshot,
                   const struct snapshot_service *service, int fd, const union board_address *peer)
 {
-    struct session *s = pool_get(&e->sessions);
+    const enum end busy = why_busy(e, snapshot, service);
+    struct session *s = NULL;
 
+    if (busy == END_NONE || e->turned_away < SESSIONS_SPARE)
+        s = pool_get(&e->sessions);
+    log_refused(service, peer, busy, s != NULL);
     if (s == NULL) {
-        refuse(e, service, fd, peer);
+        refuse(e, service, fd, busy);
         return;
     }
     *s = (struct session){
@@ -107,6 +116,7 @@ void session_open(struct engine *e, struct snapshot *snapshot,
         .backend.fd = -1,
         .client_address = *peer,
         .opened = deadline_now(),
+        .busy = busy,
     };
     stream_open(&s->client, e->scratch, SIDE_CLIENT, fd);
     session_listen(s, fd);

@@ -440,6 +440,25 @@ def test_one_too_many_hears_it_inside_tls(served):
             assert client.handshake().reply().startswith("220 ")
 
 
+def test_who_is_turned_away_keeps_no_place(served, free_port, certificates):
+    """Not in the worker either, where other services have theirs; how many he may be."""
+    server = served(max_sessions=2, tls="implicit", process={"workers": 1, "max_sessions": 40})
+    other = free_port()
+    server.write(server.ini.read_text() + configuration(certificates, server.behind, other, name="other")
+                 .partition("\n\n")[2])
+    server.reload()
+    crowd = [Client(server.port, greeting=False) for _ in range(100)]
+    eventually(lambda: len(server.events("session.refused", reason="max_sessions")) == 98)
+    with Client(other) as client:
+        assert client.greeting.startswith("220 ")
+    ends = [line for _, line in ((c, server.session(c)) for c in crowd[2:34])]
+    assert {(line["end"], line["phase"]) for line in ends} == {("limit", "handshake")}
+    assert max(float(line["duration"]) for line in ends) < 3
+    assert crowd[40].at_end()
+    for client in crowd:
+        client.close()
+
+
 @pytest.mark.trace
 def test_sessions_are_counted_over_reloads_and_deaths(served):
     server = served(max_sessions=6)

@@ -149,19 +149,6 @@ def test_a_silent_client_that_waits_with_tls_from_the_first_octet_holds_nobody_u
     client.close()
 
 
-def test_a_drain_tells_those_who_begin_tls(gateway, backend):
-    server = gateway(backend(), tls="implicit", process={"workers": 1})
-    worker = server.workers()[0]
-    os.kill(worker, signal.SIGSTOP)
-    client = Client(server.port, greeting=False)
-    server.signal(signal.SIGTERM)
-    time.sleep(0.2)
-    os.kill(worker, signal.SIGCONT)
-    assert client.handshake().reply().startswith("421 4.3.2")
-    client.close()
-    assert server.wait() == 0
-
-
 def test_workers_outlive_a_killed_master_only_to_drain(gateway, backend):
     server = gateway(backend(), process={"drain_timeout": "20s"})
     server.expected_code = -signal.SIGKILL
