@@ -205,31 +205,32 @@ static bool is_ordinary(char octet, const struct smtp_content *c)
 /* Octets at the front that pass as they are, in bulk: CR and LF in pairs only, no NUL, no line that
  * begins with a dot or is long, and seven bits where eight are not safe. One pass without a branch
  * an octet, which compilers turn into vector instructions; what it does not vouch for, and the last
- * octets of a window, go the way of smallest(). */
-static size_t ordinary(const struct smtp_content *c, struct span w)
+ * octets of a window, go the way of smallest(). last_lf: behind these of them there is no LF. */
+static size_t ordinary(const struct smtp_content *c, struct span w, size_t *last_lf)
 {
     const unsigned char eighth = c->is_seven_bit ? 0x80 : 0;
-    unsigned line = c->line + 1;
+    unsigned without_lf = c->line / ORDINARY_BLOCK + 1; /* blocks that the line may be in */
     size_t n = 1;
 
+    *last_lf = 0;
     if (w.len <= ORDINARY_BLOCK || !is_ordinary(w.data[0], c))
         return 0;
-    while (w.len - n >= ORDINARY_BLOCK && line + ORDINARY_BLOCK <= LINE_HELD) {
+    while (w.len - n >= ORDINARY_BLOCK && without_lf < LINE_HELD / ORDINARY_BLOCK - 1) {
         const char *p = w.data + n;
-        unsigned char odd = 0, last_lf = 0;
+        unsigned char odd = 0, lf = 0;
 
-        for (unsigned char i = 0; i < ORDINARY_BLOCK; i++) {
+        for (int i = 0; i < ORDINARY_BLOCK; i++) {
             unsigned lone = (p[i] == '\n') ^ (p[i - 1] == '\r');
             unsigned dot = (p[i] == '.') & (p[i - 1] == '\n');
-            unsigned char lf = (unsigned char)(p[i] == '\n' ? i + 1 : 0);
 
             odd |= (unsigned char)(lone | dot | (p[i] == '\0') | ((unsigned char)p[i] & eighth));
-            last_lf = lf > last_lf ? lf : last_lf;
+            lf |= (unsigned char)(p[i] == '\n');
         }
         if (odd != 0)
             break;
-        line = last_lf > 0 ? ORDINARY_BLOCK - (unsigned)last_lf : line + ORDINARY_BLOCK;
         n += ORDINARY_BLOCK;
+        *last_lf = lf != 0 ? n : *last_lf;
+        without_lf = lf != 0 ? 1 : without_lf + 1;
     }
     if (n == 1)
         return 0;
@@ -237,16 +238,16 @@ static size_t ordinary(const struct smtp_content *c, struct span w)
 }
 
 /* The same have been passed on: how long is the line now? */
-static void count_ordinary(struct smtp_content *c, struct span passed)
+static void count_ordinary(struct smtp_content *c, struct span passed, size_t last_lf)
 {
-    size_t n = 0;
+    size_t line = last_lf < passed.len ? last_lf : passed.len; /* where it begins */
 
-    while (n < passed.len && passed.data[passed.len - n - 1] != '\n')
-        n++;
-    if (n < passed.len)
+    while (line > 0 && passed.data[line - 1] != '\n')
+        line--;
+    if (line > 0)
         c->line = 0;
-    c->at = n == 0 ? CONTENT_AFTER_CRLF : CONTENT_IN_LINE;
-    count(c, span_skip(passed, passed.len - n));
+    c->at = line == passed.len ? CONTENT_AFTER_CRLF : CONTENT_IN_LINE;
+    count(c, span_skip(passed, line));
 }
 
 /* Input that needs one edit often needs many (LF on every line): go on in `space` while there is
@@ -286,12 +287,12 @@ struct smtp_content_piece smtp_content_next(struct smtp_content *c, struct span 
 
     while (passed < window.len) {
         struct span rest = span_skip(window, passed);
-        size_t run = c->at == CONTENT_AFTER_DOT ? 0 : ordinary(c, rest);
+        size_t last_lf = 0, run = c->at == CONTENT_AFTER_DOT ? 0 : ordinary(c, rest, &last_lf);
         struct smtp_content before;
         struct smtp_content_piece piece;
 
         if (run > 0) {
-            count_ordinary(c, span_first(rest, run));
+            count_ordinary(c, span_first(rest, run), last_lf);
             passed += run;
             continue;
         }
