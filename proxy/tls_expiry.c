@@ -57,7 +57,7 @@ static void note(struct tls_expiry *e, const struct service *service,
                  const struct certificate *where, const struct config_source *source,
                  struct diagnosis *d)
 {
-    struct tls_certificate c;
+    struct tls_certificate c = {0};
 
     if (!tls_certificate_read(&c, where, source, service->name, d))
         return;
