@@ -94,6 +94,7 @@ static void look_at(struct look *l, union board_address address, uint16_t port, 
     l->probe.on_done = on_done;
     l->probe.context = o;
     scout_set_port(&address, port);
+    ev_now_update(l->loop); /* looking its name up may have taken the time that it has */
     scout_probe_start(&l->probe, &wish, &address, 1);
     ev_run(l->loop, 0);
     o->probe = l->probe.probe;

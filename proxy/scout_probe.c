@@ -9,9 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/deadline.h"
+
 /* However patient sessions may be: who is slower will not do as a backend. */
 #define CONNECT_SECONDS_MAX 10.0
 #define ANSWER_SECONDS_MAX  10.0
+
+/* All answers together may take as long as so many. */
+#define ANSWERS_TOGETHER 3
 
 /* A backend that has been found well need not be waited for long. */
 #define GOODBYE_SECONDS 2.0
@@ -23,6 +28,16 @@ static void set_timer(struct scout_probe *p, double seconds)
     ev_timer_stop(p->loop, &p->timer);
     ev_timer_set(&p->timer, seconds, 0.0);
     ev_timer_start(p->loop, &p->timer);
+}
+
+static void await_answer(struct scout_probe *p)
+{
+    double left = p->talk_until - deadline_now();
+
+    p->is_last_wait = left < p->answer_seconds;
+    if (left < 0.0)
+        left = 0.0;
+    set_timer(p, p->is_last_wait ? left : p->answer_seconds);
 }
 
 static void watch(struct scout_probe *p, int events)
@@ -74,7 +89,7 @@ static bool judge(struct scout_probe *p)
         if (step.text.len == 0)
             return true;
         p->has_spoken = true;
-        set_timer(p, p->answer_seconds); /* for each answer: a probe says but a few things */
+        await_answer(p);
         if (say(p, step.text))
             return true;
         fail(p, "it takes no commands");
@@ -125,16 +140,18 @@ static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
     }
     p->is_connected = true;
     watch(p, EV_READ);
-    set_timer(p, p->answer_seconds);
+    p->talk_until = deadline_now() + ANSWERS_TOGETHER * p->answer_seconds;
+    await_answer(p);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct scout_probe *p = watcher->data;
 
-    fail(p, !p->is_connected ? "no connection in time"
-            : p->has_spoken  ? "no answer in time"
-                             : "no greeting in time");
+    fail(p, !p->is_connected  ? "no connection in time"
+            : p->is_last_wait ? "it takes too long"
+            : p->has_spoken   ? "no answer in time"
+                              : "no greeting in time");
 }
 
 /* 0, or the errno of what failed. */

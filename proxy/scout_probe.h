@@ -28,7 +28,9 @@ struct scout_probe {
     uint32_t count, next;
     int fd; /* -1: no dialogue is under way */
     bool is_connected, has_spoken;
-    bool is_done; /* told; the goodbye is still awaited */
+    double talk_until; /* by deadline_now */
+    bool is_last_wait; /* the time for all answers is over before that for the next */
+    bool is_done;      /* told; the goodbye is still awaited */
     ev_io io;
     ev_timer timer;
     size_t len;

@@ -256,6 +256,16 @@ def test_a_slow_backend_has_its_time_for_each_answer(backend, check):
     assert status == 0 and not verdicts(report, "problem")
 
 
+def test_a_slow_backend_has_its_time_for_all_answers(backend, check):
+    script = Guarded()
+    script.delay = 0.9
+    began = time.monotonic()
+    status, report, _ = check(backend(script), **FAST)
+    assert status == 1
+    assert verdicts(report, "problem") == ["127.0.0.1: it takes too long; it greeted: 220 backend ESMTP"]
+    assert time.monotonic() - began < 4.2
+
+
 def test_a_backend_that_refuses_for_another_reason(backend, check):
     class Greylisting(Script):
         def on_rcpt(self, connection, line):
