@@ -48,6 +48,7 @@ static void begin_content(struct smtp_server *s)
 static void end_transaction(struct smtp_server *s)
 {
     s->in_transaction = s->has_recipient = s->is_spoilt = s->in_chunks = false;
+    s->is_eight_bit = false;
     s->chunked = 0;
 }
 
@@ -82,8 +83,10 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
     case PENDING_RSET:
         if (is_good)
             end_transaction(s);
-        if (answered != PENDING_RSET) /* a refused EHLO may have ended them too */
-            s->offers = (struct smtp_offers){0};
+        if (answered == PENDING_RSET)
+            break;
+        s->offers = (struct smtp_offers){0}; /* a refused hello may have ended them too */
+        s->is_eight_bit = false;
         break;
     case PENDING_MAIL:
     case PENDING_MAIL_8BIT:

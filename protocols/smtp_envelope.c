@@ -90,7 +90,7 @@ static bool is_ascii(struct span s)
     return true;
 }
 
-bool smtp_envelope_is_exact(struct span text)
+bool smtp_envelope_is_exact(struct span text, bool is_utf8)
 {
     static const struct span mail = SPAN("MAIL FROM:<"), rcpt = SPAN("RCPT TO:<");
     size_t at = span_starts(text, mail) ? mail.len : span_starts(text, rcpt) ? rcpt.len : 0;
@@ -102,8 +102,8 @@ bool smtp_envelope_is_exact(struct span text)
         if ((unsigned char)text.data[at] <= ' ' || text.data[at] == '"' || text.data[at] == 127)
             return false;
     tail = span_skip(text, at + 1);
-    return at < text.len && at < SMTP_COMMAND_PASS_MAX && is_ascii(text) && is_tail(tail) &&
-           !ends_with_verb(tail);
+    return at < text.len && at < SMTP_COMMAND_PASS_MAX && (is_utf8 || is_ascii(text)) &&
+           is_tail(tail) && !ends_with_verb(tail);
 }
 
 static bool is_domain_ours(struct span domain, const struct words *domains)
@@ -328,13 +328,13 @@ static struct span next_token(struct span *rest)
     return token;
 }
 
-bool smtp_mail_is_eight_bit(struct span text)
+bool smtp_mail_is_eight_bit(struct span text, bool is_utf8)
 {
     static const struct span body = SPAN("BODY=");
     struct span rest = parameters_of(text), token;
     bool is_eight_bit = false;
 
-    if (!smtp_envelope_is_exact(text) || !is_ascii(text))
+    if (!smtp_envelope_is_exact(text, is_utf8))
         return false;
     while ((token = next_token(&rest)).len > 0) {
         if (!span_starts(token, body))

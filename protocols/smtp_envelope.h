@@ -11,8 +11,9 @@
  * is_utf8: the backend speaks SMTPUTF8, so that octets above 127 stay what they are. */
 MUST_CHECK bool smtp_rcpt_is_ours(struct span text, const struct words *domains, bool is_utf8);
 
-/* Does `text` (a MAIL without line end) say BODY=8BITMIME or BINARYMIME, to every reader? */
-MUST_CHECK bool smtp_mail_is_eight_bit(struct span text);
+/* Does `text` (a MAIL without line end) say BODY=8BITMIME or BINARYMIME, to every reader?
+ * is_utf8: as above */
+MUST_CHECK bool smtp_mail_is_eight_bit(struct span text, bool is_utf8);
 
 /* Does it ask for an extension with which commands have other replies than we expect (PRDR)? */
 MUST_CHECK bool smtp_mail_changes_replies(struct span text);
@@ -21,8 +22,10 @@ MUST_CHECK bool smtp_mail_changes_replies(struct span text);
  * Is `text` (a MAIL or RCPT without line end) of a form of which no piece is a command, wherever a
  * backend with a fixed buffer cuts it behind the first SMTP_COMMAND_PASS_MAX octets? The path ends
  * within these and hides nothing; parameters follow, none of which ends with a verb.
+ *
+ * is_utf8  as above
  */
-MUST_CHECK bool smtp_envelope_is_exact(struct span text);
+MUST_CHECK bool smtp_envelope_is_exact(struct span text, bool is_utf8);
 
 enum smtp_mail_result {
     SMTP_MAIL_CLEAN, /* no AUTH= that anybody could see */

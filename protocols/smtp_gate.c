@@ -181,16 +181,18 @@ static bool is_too_long(const struct smtp_server *s, enum smtp_verb verb, struct
     if (verb != VERB_MAIL && verb != VERB_RCPT)
         return true;
     return !s->offers.dsn || len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX ||
-           !smtp_envelope_is_exact(text);
+           !smtp_envelope_is_exact(text, s->offers.utf8);
 }
 
-static enum smtp_pending pending_of(const struct smtp_command *command, struct span text)
+static enum smtp_pending pending_of(const struct smtp_server *s, const struct smtp_command *command,
+                                    struct span text)
 {
     switch (command->verb) {
     case VERB_EHLO: return PENDING_EHLO;
     case VERB_HELO: return PENDING_HELO;
     case VERB_RSET: return PENDING_RSET;
-    case VERB_MAIL: return smtp_mail_is_eight_bit(text) ? PENDING_MAIL_8BIT : PENDING_MAIL;
+    case VERB_MAIL:
+        return smtp_mail_is_eight_bit(text, s->offers.utf8) ? PENDING_MAIL_8BIT : PENDING_MAIL;
     case VERB_RCPT: return PENDING_RCPT;
     case VERB_DATA: return PENDING_DATA;
     case VERB_BURL: return smtp_is_last(command->argument) ? PENDING_LAST_CHUNK : PENDING_CHUNK;
@@ -230,7 +232,7 @@ static struct verdict pass(struct smtp_server *s, const struct smtp_command *com
         return verdict_hold();
     if (command->verb == VERB_AUTH)
         return smtp_auth_pass(s, line, command->argument);
-    smtp_expect(s, pending_of(command, line->text));
+    smtp_expect(s, pending_of(s, command, line->text));
     if (command->verb == VERB_MAIL) {
         s->is_mail_refused = false;
         s->is_relay_struck = false;
