@@ -171,17 +171,18 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
 }
 
 /* Backends with a fixed buffer for a line take the rest of a longer one for the next command, which
- * nobody has judged. */
+ * nobody has judged. What they hold, only they can say: before one is there the line waits. */
 static bool is_too_long(const struct smtp_server *s, enum smtp_verb verb, struct span text)
 {
     size_t len = text.len + LINE_END.len;
+    bool is_unknown = s->phase == SMTP_PREAMBLE;
 
     if (len <= SMTP_COMMAND_PASS_MAX || verb == VERB_AUTH)
         return false;
     if (verb != VERB_MAIL && verb != VERB_RCPT)
         return true;
-    return !s->offers.dsn || len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX ||
-           !smtp_envelope_is_exact(text, s->offers.utf8);
+    return !(s->offers.dsn || is_unknown) || len > SMTP_COMMAND_PASS_MAX + SMTP_EXTENSIONS_MAX ||
+           !smtp_envelope_is_exact(text, s->offers.utf8 || is_unknown);
 }
 
 static enum smtp_pending pending_of(const struct smtp_server *s, const struct smtp_command *command,

@@ -320,6 +320,33 @@ static void names_have_a_limit(void **state)
     PLAY(&policy, PLAY_FROM_GREETING, too_long);
 }
 
+/* How long a line it holds, only its own reply says: it is asked first. */
+static void its_reply_says_how_long_a_mail_may_be(void **state)
+{
+    static char line[702] = "MAIL FROM:<a@b> ENVID=";
+    const struct span mail = {line, sizeof line};
+    const struct turn holds[] = {
+        {CLIENT("EHLO a\r\n"), TO_CLIENT(OURS)},
+        {.input = mail, CONNECTS},
+        {EVENT(CONNECTED, BACKEND)},
+        {BACKEND("220 x\r\n"), TO_BACKEND("EHLO a\r\n"), NOTES(GREETED)},
+        {BACKEND("250-x\r\n250 DSN\r\n"), .to = {{0}, mail}},
+    };
+    const struct turn does_not[] = {
+        {CLIENT("EHLO a\r\n"), TO_CLIENT(OURS)},
+        {.input = mail, CONNECTS},
+        {EVENT(CONNECTED, BACKEND)},
+        {BACKEND("220 x\r\n"), TO_BACKEND("EHLO a\r\n"), NOTES(GREETED)},
+        {BACKEND("250-x\r\n250 SIZE\r\n"), TO_CLIENT("500 5.5.2 Line too long\r\n")},
+        {CLIENT("RCPT TO:<a@b>\r\n"), TO_CLIENT("503 5.5.1 MAIL was refused\r\n")},
+    };
+
+    memset(line + 22, 'x', sizeof line - 24);
+    memcpy(line + sizeof line - 2, "\r\n", 2);
+    PLAY(&policy, PLAY_FROM_GREETING, holds);
+    PLAY(&policy, PLAY_FROM_GREETING, does_not);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +364,7 @@ int main(void)
         cmocka_unit_test(nothing_is_said_for_a_client_that_said_nothing),
         cmocka_unit_test(a_backend_without_ehlo_gets_helo),
         cmocka_unit_test(its_reply_says_whether_chunks_may_come),
+        cmocka_unit_test(its_reply_says_how_long_a_mail_may_be),
         cmocka_unit_test(names_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
