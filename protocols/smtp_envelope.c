@@ -201,10 +201,12 @@ static bool splits_auth(struct span s)
 
     for (size_t i = 0; i < s.len; i++) {
         struct span rest = span_skip(s, i + name.len);
-        size_t gap = blanks(rest);
+        size_t gap = 0;
 
-        if (starts_stripped(span_skip(s, i), name) && gap > 0 && gap < rest.len &&
-            rest.data[gap] == '=')
+        while (gap < rest.len && smtp_is_blank((char)(rest.data[gap] & 0x7f)))
+            gap++;
+        if (gap > 0 && starts_stripped(span_skip(s, i), name) &&
+            starts_stripped(span_skip(rest, gap), (struct span)SPAN("=")))
             return true;
     }
     return false;

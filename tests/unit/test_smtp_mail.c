@@ -107,6 +107,9 @@ static void auth_that_only_some_see_is_refused(void **state)
         {CLIENT("MAIL  FROM:<a@b> AUTH=x\r\n"), TO_CLIENT(BAD_MAIL)},
         {CLIENT("MAIL FROM:<\"a>\" AUTH=x>\r\n"), TO_CLIENT(BAD_MAIL)},
         {CLIENT("MAIL FROM:<a@b> AUTH =<x>\r\n"), TO_CLIENT(BAD_MAIL)},
+        {CLIENT("MAIL FROM:<a@b> AUTH\xa0=<x>\r\n"), TO_CLIENT(BAD_MAIL)}, /* in seven bits */
+        {CLIENT("MAIL FROM:<a@b> AUTH \xbdx\r\n"), TO_CLIENT(BAD_MAIL)},
+        {CLIENT("MAIL FROM:<a@b>\xa0\xc1UTH=x\r\n"), TO_CLIENT(BAD_MAIL)},
         {CLIENT("MAIL FROM:<a@b> SIZE=1 auth \t= x\r\n"), TO_CLIENT(BAD_MAIL)},
         {CLIENT("MAIL FROM:<a@b> AUTH=y AUTH =x\r\n"), TO_CLIENT(BAD_MAIL)},
     };
