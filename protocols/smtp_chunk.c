@@ -19,8 +19,8 @@ static const struct smtp_refusal no_recipient = {SPAN("554 5.5.1 No valid recipi
                                                  NOTE_NONE, STRIKE_NEVER};
 static const struct smtp_refusal too_big = {SPAN("552 5.3.4 Message too big\r\n"), NOTE_NONE,
                                             STRIKE_NEVER};
-static const struct smtp_refusal spoilt = {SPAN("503 5.5.1 A command has failed, RSET first\r\n"),
-                                           NOTE_NONE, STRIKE_NEVER};
+const struct smtp_refusal smtp_spoilt = {SPAN("503 5.5.1 A command has failed, RSET first\r\n"),
+                                         NOTE_NONE, STRIKE_NEVER};
 
 struct verdict smtp_unknown_chunk(const struct smtp_server *s, struct span window)
 {
@@ -53,7 +53,7 @@ static const struct smtp_refusal *judge(const struct smtp_server *s, const struc
     if (!s->in_transaction)
         return &no_message;
     if (s->is_spoilt)
-        return &spoilt;
+        return &smtp_spoilt;
     if (!s->has_recipient)
         return &no_recipient;
     /* It would be refused for its size: the backend might not read it. */

@@ -152,8 +152,11 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
             return &no_mail;
         return may_relay(s, text) ? NULL : &no_relay;
     case VERB_DATA:
-    case VERB_BDAT:
-    case VERB_BURL: return s->is_mail_refused ? &no_mail : NULL;
+    case VERB_BDAT: return s->is_mail_refused ? &no_mail : NULL;
+    case VERB_BURL:
+        if (s->is_mail_refused)
+            return &no_mail;
+        return s->in_transaction && s->is_spoilt ? &smtp_spoilt : NULL; /* a chunk may be missing */
     case VERB_AUTH:
         return s->in_transaction || s->is_logged_in ? &in_transaction : smtp_auth_judge(s, command);
     case VERB_ETRN: return s->policy->relay == RELAY_BACKEND ? NULL : &not_offered;

@@ -179,7 +179,7 @@ MUST_CHECK struct verdict smtp_long_line(struct smtp_server *s, struct span wind
 /* The rest of a long line, which goes nowhere. */
 MUST_CHECK struct verdict smtp_skip_line(struct smtp_server *s, struct span window);
 
-extern const struct smtp_refusal smtp_unknown, smtp_spoof, smtp_too_long;
+extern const struct smtp_refusal smtp_unknown, smtp_spoof, smtp_too_long, smtp_spoilt;
 
 /* HTTP, or TLS without STARTTLS: ends the session without a word, since such a peer understands
  * none (DESIGN, section 9). */

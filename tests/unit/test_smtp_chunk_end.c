@@ -212,6 +212,22 @@ static void a_failed_burl_fails_the_message(void **state)
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
 
+/* A chunk that we have refused is missing from the message. */
+static void no_burl_follows_a_refused_chunk(void **state)
+{
+    static const struct turn dialogue[] = {
+        EHLO,
+        MAIL,
+        {CLIENT("BDAT 1 FIRST\r\nxBURL imap://a/b LAST\r\n"),
+         TO_CLIENT("501 5.5.4 Syntax error in BDAT\r\n" SPOILT)},
+        {CLIENT("RSET\r\nBURL imap://a/b LAST\r\n"), TO_BACKEND("RSET\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n"), TO_BACKEND("BURL imap://a/b LAST\r\n")},
+        {BACKEND("503 a\r\n"), TO_CLIENT("503 a\r\n")},
+        {CLIENT("BURL imap://a/b LAST\r\n"), TO_BACKEND("BURL imap://a/b LAST\r\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
 /* What follows from a refusal of ours, or of the backend's, is no mistake of the client's. */
 static void strikes(void **state)
 {
@@ -258,6 +274,7 @@ int main(void)
         cmocka_unit_test(the_client_leaves_between_chunks),
         cmocka_unit_test(burl_is_a_chunk_without_octets),
         cmocka_unit_test(a_failed_burl_fails_the_message),
+        cmocka_unit_test(no_burl_follows_a_refused_chunk),
         cmocka_unit_test(strikes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
