@@ -158,10 +158,10 @@ static struct smtp_content_piece smallest(struct smtp_content *c, struct span w)
         return end_line(c, w, w.data[1] == '\n' ? 2 : 1);
     if (octet == '.' && begins_line)
         return at_dot(c, w);
+    if (ends_line(octet) && is_dot_cut_off(c))
+        return edit(c, 0, (struct span)SPAN(" "), CONTENT_IN_LINE);
     if (octet == '\r' || octet == '\n')
         return pass(c, w, 1, CONTENT_AFTER_BREAK);
-    if (octet == '\0' && is_dot_cut_off(c))
-        return edit(c, 1, (struct span)SPAN(" \x80"), CONTENT_IN_LINE);
     if (octet == '\0')
         return pass(c, w, 1, c->at == CONTENT_AFTER_CRLF ? CONTENT_AFTER_BREAK : c->at);
     return pass(c, w, 1, CONTENT_IN_LINE);

@@ -288,6 +288,26 @@ static void no_long_line_hides_an_end(void **state)
         }
 }
 
+/* The same server may do both. */
+static void nor_do_both_together(void **state)
+{
+    static const struct reader like = {.is_7bit = true, .buffer = 1024};
+    static const char *const ends[] = {"\x8d\x8a", "\x8a", "\x8d\n", "\x80\r\n", "\x80\x8d\x8a"};
+
+    for (size_t e = 0; e < sizeof(ends) / sizeof(ends[0]); e++)
+        for (int dot = 0; dot < 2; dot++) {
+            char text[1200];
+            size_t len = like.buffer - 1;
+
+            memset(text, 'A', len);
+            text[len++] = (char)(dot == 0 ? '.' : 0xae);
+            memcpy(text + len, ends[e], strlen(ends[e]));
+            len += strlen(ends[e]);
+            memcpy(text + len, ENVELOPE, sizeof(ENVELOPE) - 1);
+            smuggle_in_every_cut((struct span){text, len + sizeof(ENVELOPE) - 1}, 1022, len, &like);
+        }
+}
+
 /* Commands: whatever ends a line to somebody, no verb of another's identity stands behind it. */
 static void no_break_hides_a_command(void **state)
 {
@@ -361,6 +381,7 @@ int main(void)
         cmocka_unit_test(every_break_between_two_dots),
         cmocka_unit_test(no_eighth_bit_hides_an_end),
         cmocka_unit_test(no_long_line_hides_an_end),
+        cmocka_unit_test(nor_do_both_together),
         cmocka_unit_test(no_break_hides_a_command),
         cmocka_unit_test(a_chunk_is_not_read),
     };
