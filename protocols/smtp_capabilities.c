@@ -246,7 +246,8 @@ static size_t number_of(struct span text)
 {
     size_t number = 0;
 
-    for (text = skip_blanks(text); text.len > 0; text = span_skip(text, 1)) {
+    text = skip_blanks(text);
+    for (; text.len > 0 && !smtp_is_blank(text.data[0]); text = span_skip(text, 1)) {
         if (text.data[0] < '0' || text.data[0] > '9' || number > SIZE_MAX / 10 - 1)
             return 0;
         number = number * 10 + (size_t)(text.data[0] - '0');

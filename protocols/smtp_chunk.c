@@ -57,7 +57,7 @@ static const struct smtp_refusal *judge(const struct smtp_server *s, const struc
     if (!s->has_recipient)
         return &no_recipient;
     /* It would be refused for its size: the backend might not read it. */
-    if (s->offers.size > 0 && s->chunked + chunk->size > s->offers.size)
+    if (s->offers.size > 0 && chunk->size > s->offers.size - s->chunked)
         return &too_big;
     /* Nothing, and no end either: of no use to anybody, and some servers stumble over it. */
     return chunk->size == 0 && !chunk->is_last ? &bad_argument : NULL;
