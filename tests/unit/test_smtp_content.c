@@ -68,6 +68,39 @@ static struct outcome normalized(const char *in, size_t len)
     return o;
 }
 
+/* The same for a reader that strips the eighth bit: line by line as before, then dots that it would
+ * find alone on a line. To some the NUL that 0x80 becomes is not there. */
+static struct outcome normalized_in_seven_bits(const char *in, size_t len)
+{
+    struct outcome lines = {0}, o = {0};
+    bool begins_line = true;
+
+    o.has_ended = find_end(in, len, &o.used);
+    for (size_t i = 0, end = o.has_ended ? o.used - 3 : len; i < end; i++) {
+        if (in[i] == '\r' || in[i] == '\n')
+            put(&lines, "\r\n", 2);
+        else if (in[i] != '\0' || (i > 0 && in[i - 1] == '\xae'))
+            put(&lines, in + i, 1); /* that NUL is enough to double what could be a dot */
+        if (in[i] == '\r' && i + 1 < end && in[i + 1] == '\n')
+            i++;
+    }
+    for (size_t i = 0; i < lines.len; i++) {
+        char octet = lines.octets[i] & 0x7f, next = lines.octets[i + 1] & 0x7f;
+        bool is_last = i + 1 == lines.len;
+
+        if (octet == '.' && begins_line && !is_last &&
+            (next == '\r' || next == '\n' || next == '\0'))
+            put(&o, ".", 1);
+        if (lines.octets[i] != '\0')
+            put(&o, lines.octets + i, 1);
+        if (octet != '\0')
+            begins_line = octet == '\r' || octet == '\n';
+    }
+    if (o.has_ended)
+        put(&o, ".\r\n", 3);
+    return o;
+}
+
 /* And of the other two: nothing is altered, `reject` stops in front of what is odd. */
 static struct outcome unaltered(const char *in, size_t len, bool rejects)
 {
@@ -85,14 +118,14 @@ static struct outcome unaltered(const char *in, size_t len, bool rejects)
 }
 
 /* The filter, with a first window of `cut` octets. */
-static struct outcome filter(enum bare_newline mode, const char *in, size_t len, size_t cut,
-                             size_t piece)
+static struct outcome filter_for(bool is_seven_bit, enum bare_newline mode, const char *in,
+                                 size_t len, size_t cut, size_t piece)
 {
     struct smtp_content c;
     struct outcome o = {0};
     char space[SPACE];
 
-    smtp_content_init(&c, mode, false);
+    smtp_content_init(&c, mode, is_seven_bit);
     for (size_t given = cut; !o.has_ended && !o.is_refused;
          given = piece < len - given ? given + piece : len) {
         for (bool again = true; again && !o.has_ended;) {
@@ -118,6 +151,12 @@ static struct outcome filter(enum bare_newline mode, const char *in, size_t len,
             break;
     }
     return o;
+}
+
+static struct outcome filter(enum bare_newline mode, const char *in, size_t len, size_t cut,
+                             size_t piece)
+{
+    return filter_for(false, mode, in, len, cut, piece);
 }
 
 /* Would a receiver that takes any of CR, LF, CRLF around a dot for the end stop before our end
@@ -171,6 +210,43 @@ static void compare(const char *in, size_t len, size_t cut, size_t piece)
     got = filter(BARE_NEWLINE_PASS, in, len, cut, piece);
     want = unaltered(in, len, false);
     agree(&got, &want);
+}
+
+static void compare_in_seven_bits(const char *in, size_t len, size_t cut, size_t piece)
+{
+    struct outcome want = normalized_in_seven_bits(in, len);
+    struct outcome got = filter_for(true, BARE_NEWLINE_NORMALIZE, in, len, cut, piece);
+
+    agree(&got, &want);
+    got = filter_for(true, BARE_NEWLINE_REJECT, in, len, cut, piece);
+    assert_true(got.len <= len);
+    assert_memory_equal(got.octets, in, (uint32_t)got.len);
+    if (got.has_ended)
+        agree(&got, &want); /* nothing had to be altered */
+    if (got.is_refused)
+        assert_true(want.len != len || memcmp(want.octets, in, len) != 0);
+    got = filter_for(true, BARE_NEWLINE_PASS, in, len, cut, piece);
+    want = unaltered(in, len, false);
+    agree(&got, &want);
+}
+
+/* All that ends a line, or is nothing, to a reader of seven bits. */
+static void every_short_content_in_seven_bits(void **state)
+{
+    static const char alphabet[] = {'\r', '\n', '.', '\x8d', '\x8a', '\xae', '\x80', '\0', 'x'};
+    const size_t letters = sizeof(alphabet);
+
+    for (size_t len = 1, count = letters; len <= 5; len++, count *= letters)
+        for (size_t n = 0; n < count; n++) {
+            char in[8];
+            size_t rest = n;
+
+            for (size_t i = 0; i < len; i++, rest /= letters)
+                in[i] = alphabet[rest % letters];
+            compare_in_seven_bits(in, len, 1, 1);
+            compare_in_seven_bits(in, len, len, len);
+            compare_in_seven_bits(in, len, (len + 1) / 2, len);
+        }
 }
 
 static void every_short_content(void **state)
@@ -241,6 +317,27 @@ static void every_break_around_a_block(void **state)
         }
 }
 
+static void every_break_of_seven_bits_around_a_block(void **state)
+{
+    static const struct span traps[] = {
+        SPAN("\x8d\x8a.\r\n"),     SPAN("\r\n\xae\r\n"),  SPAN("\x8a.\x8d"),
+        SPAN("\x8a\x80.\x80\x8a"), SPAN("\n\xae\x8a"),    SPAN("\x8a.x\x8a"),
+        SPAN("\r\n.\x8d\n"),       SPAN("\x8a\r\n.\r\n"), SPAN("\r\n\x80.\r\n"),
+        SPAN("\x8a\0.\0\xae\r\n"), SPAN("\r\n.\r\n"),
+    };
+    char in[256];
+
+    for (size_t t = 0; t < sizeof(traps) / sizeof(traps[0]); t++)
+        for (size_t at = 0; at < 140; at++) {
+            memset(in, 'x', sizeof(in));
+            memcpy(in + at, traps[t].data, traps[t].len);
+            compare_in_seven_bits(in, sizeof(in), sizeof(in), sizeof(in));
+            for (size_t cut = at + 1; cut < at + traps[t].len + 2; cut++)
+                compare_in_seven_bits(in, sizeof(in), cut, sizeof(in));
+            compare_in_seven_bits(in, sizeof(in), 65, 65);
+        }
+}
+
 /* Time is linear in what is taken: hostile megabytes cost few steps, and short ones. */
 static void hostile_content_is_cheap(void **state)
 {
@@ -278,6 +375,8 @@ int main(void)
         cmocka_unit_test(every_short_content),
         cmocka_unit_test(every_break_around_a_dot),
         cmocka_unit_test(every_break_around_a_block),
+        cmocka_unit_test(every_short_content_in_seven_bits),
+        cmocka_unit_test(every_break_of_seven_bits_around_a_block),
         cmocka_unit_test(hostile_content_is_cheap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
