@@ -90,19 +90,26 @@ static bool is_ascii(struct span s)
     return true;
 }
 
-bool smtp_envelope_is_exact(struct span text, bool is_utf8)
+/* The length of a command up to the end of its path, which hides nothing; 0: it has none. */
+static size_t exact_path(struct span text)
 {
     static const struct span mail = SPAN("MAIL FROM:<"), rcpt = SPAN("RCPT TO:<");
     size_t at = span_starts(text, mail) ? mail.len : span_starts(text, rcpt) ? rcpt.len : 0;
-    struct span tail;
 
     if (at == 0)
-        return false;
+        return 0;
     for (; at < text.len && text.data[at] != '>'; at++)
         if ((unsigned char)text.data[at] <= ' ' || text.data[at] == '"' || text.data[at] == 127)
-            return false;
-    tail = span_skip(text, at + 1);
-    return at < text.len && at < SMTP_COMMAND_PASS_MAX && (is_utf8 || is_ascii(text)) &&
+            return 0;
+    return at < text.len ? at + 1 : 0;
+}
+
+bool smtp_envelope_is_exact(struct span text, bool is_utf8)
+{
+    size_t path = exact_path(text);
+    struct span tail = span_skip(text, path);
+
+    return path > 0 && path <= SMTP_COMMAND_PASS_MAX && (is_utf8 || is_ascii(text)) &&
            is_tail(tail) && !ends_with_verb(tail);
 }
 
@@ -312,33 +319,22 @@ enum smtp_mail_result smtp_mail_check(struct span text, size_t *at)
     return has_auth ? SMTP_MAIL_AUTH : SMTP_MAIL_CLEAN;
 }
 
-/* Parameters of a MAIL, from where a path may have ended; all of the line if none is to be seen. */
-static struct span parameters_of(struct span text)
-{
-    const char *end = text.len == 0 ? NULL : memchr(text.data, '>', text.len);
-
-    return end == NULL ? text : span_skip(text, (size_t)(end - text.data) + 1);
-}
-
-static struct span next_token(struct span *rest)
-{
-    struct span token;
-
-    *rest = span_skip(*rest, blanks(*rest));
-    token = span_first(*rest, word(*rest));
-    *rest = span_skip(*rest, token.len);
-    return token;
-}
-
 bool smtp_mail_is_eight_bit(struct span text, bool is_utf8)
 {
-    static const struct span body = SPAN("BODY=");
-    struct span rest = parameters_of(text), token;
+    static const struct span body = SPAN("BODY="), of_nobody = SPAN("AUTH=<>"); /* RFC 4954, 5 */
+    size_t path = exact_path(text);
+    struct span tail = span_skip(text, path);
     bool is_eight_bit = false;
 
-    if (!smtp_envelope_is_exact(text, is_utf8))
+    if (path == 0 || !(is_utf8 || is_ascii(text)))
         return false;
-    while ((token = next_token(&rest)).len > 0) {
+    while (tail.len > 0) {
+        struct span token = first_token(span_skip(tail, 1));
+
+        if (tail.data[0] != ' ' ||
+            !(token.len == 0 || is_parameter(token) || span_equals(token, of_nobody)))
+            return false;
+        tail = span_skip(tail, 1 + token.len);
         if (!span_starts(token, body))
             continue;
         if (is_eight_bit)
@@ -349,6 +345,16 @@ bool smtp_mail_is_eight_bit(struct span text, bool is_utf8)
             return false;
     }
     return is_eight_bit;
+}
+
+static struct span next_token(struct span *rest)
+{
+    struct span token;
+
+    *rest = span_skip(*rest, blanks(*rest));
+    token = span_first(*rest, word(*rest));
+    *rest = span_skip(*rest, token.len);
+    return token;
 }
 
 bool smtp_mail_changes_replies(struct span text)

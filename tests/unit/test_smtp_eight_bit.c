@@ -49,6 +49,8 @@ static void what_was_promised_passes_unaltered(void **state)
         DATA, KEEPS,
         EHLO, ADMITS("mail from:<> SIZE=10 body=8bitmime ENVID=x"),
         DATA, KEEPS,
+        EHLO, ADMITS("MAIL FROM:<a@b> BODY=8BITMIME A=XDATA"),
+        DATA, KEEPS,
         EHLO, ADMITS("MAIL FROM:<a@b>  BODY=BINARYMIME"),
         DATA, KEEPS,
         EHLO, ADMITS("MAIL FROM:<a@b> XBODY=7BIT BODY=8BITMIME BODYX=7"),
@@ -134,6 +136,29 @@ static void else_the_dot_is_hidden(void **state)
 }
 
 static const char *const hidden[] = {"8BITMIME"};
+
+/* As Postfix says it behind a login, and as it passes before one. */
+static void a_sender_that_is_nobody_is_no_obstacle(void **state)
+{
+    static const struct turn logged_in[] = {
+        EHLO,
+        {CLIENT("AUTH PLAIN x\r\n"), TO_BACKEND("AUTH PLAIN x\r\n")},
+        {BACKEND("235 a\r\n"), TO_CLIENT("235 a\r\n"), NOTES(AUTH_OK)},
+        ADMITS("MAIL FROM:<a@b> SIZE=9 BODY=8BITMIME AUTH=<>"),
+        DATA,
+        KEEPS,
+    };
+    static const struct turn dropped[] = {
+        EHLO,
+        {CLIENT("MAIL FROM:<a@b> AUTH=<> BODY=8BITMIME\r\n"),
+         TO_BACKEND("MAIL FROM:<a@b> BODY=8BITMIME\r\n")},
+        {BACKEND("250 m\r\n"), TO_CLIENT("250 m\r\n"), NOTES(ADMITTED)},
+        DATA,
+        KEEPS,
+    };
+    PLAY(&policy, PLAY_FROM_GATE, logged_in);
+    PLAY(&policy, PLAY_FROM_GATE, dropped);
+}
 
 /* It would not know what was asked of it, or has never been seen to. */
 static void a_backend_without_8bitmime_promises_nothing(void **state)
@@ -269,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_promised_passes_unaltered),
         cmocka_unit_test(else_the_dot_is_hidden),
+        cmocka_unit_test(a_sender_that_is_nobody_is_no_obstacle),
         cmocka_unit_test(a_backend_without_8bitmime_promises_nothing),
         cmocka_unit_test(a_promise_lasts_for_one_message),
         cmocka_unit_test(with_smtputf8_addresses_may_have_eight_bits),
