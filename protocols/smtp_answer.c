@@ -107,7 +107,11 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
             return smtp_auth_conclude(s, code);
         s->input = INPUT_RESPONSE;
         break;
-    case PENDING_CHUNK: conclude_content(s); break;
+    case PENDING_CHUNK:
+        conclude_content(s);
+        if (is_good && s->in_transaction) /* a BURL begins them only now */
+            s->in_chunks = true;
+        break;
     case PENDING_CONTENT:
     case PENDING_LAST_CHUNK:
         conclude_content(s);

@@ -98,7 +98,7 @@ struct smtp_server {
     bool is_mail_refused; /* by us: what belongs to it is refused too */
     bool is_eight_bit;    /* its MAIL said BODY=8BITMIME, to a backend that knows what that means */
     bool is_spoilt;       /* something but a RCPT was refused since: no chunk may follow */
-    bool in_chunks;       /* a chunk has been passed on, and it was not the last */
+    bool in_chunks;       /* a chunk has been passed on, or a BURL accepted; not the last */
     size_t chunked;       /* octets of its chunks so far */
     bool is_relay_struck; /* a denied recipient has counted in this transaction */
     bool is_backend_left; /* STARTTLS: it has been said goodbye to */

@@ -8,8 +8,8 @@ which command's reply a client got.
 from reader import ServerReader
 
 HIDDEN = [b'STARTTLS', b'XCLIENT ADDR PORT NAME', b'XFORWARD NAME ADDR', b'XEXCH50', b'X-ANONYMOUSTLS', b'X-EXPS GSSAPI',
-          b'X-LINK2STATE', b'TURN', b'ATRN', b'REQUIRETLS', b'DSN', b'x-exps=LOGIN', b'starttls', b'\tXCLIENT']
-SHOWN = [b'PIPELINING', b'8BITMIME', b'SIZE 1000000', b'SMTPUTF8', b'ENHANCEDSTATUSCODES', b'CHUNKING', b'BINARYMIME',
+          b'X-LINK2STATE', b'TURN', b'ATRN', b'REQUIRETLS', b'X-LEGACY', b'PRDR', b'XPRDR', b'EXDATA', b'XEXDATA', b'CHECKPOINT', b'VERB', b'ONEX', b'x-exps=LOGIN', b'starttls', b'\tXCLIENT']
+SHOWN = [b'PIPELINING', b'8BITMIME', b'SIZE 1000000', b'size 40', b'DSN', b'SIZE 0', b'SMTPUTF8', b'ENHANCEDSTATUSCODES', b'CHUNKING', b'BINARYMIME',
          b'AUTH PLAIN LOGIN', b'AUTH=PLAIN LOGIN', b'AUTH PLAIN SCRAM-SHA-256-PLUS GSSAPI NTLM EXTERNAL ANONYMOUS',
          b'ETRN', b'BURL', b'VRFY', b'HELP', b'X-STARTTLS-NOT', b'SIZE']
 
@@ -22,6 +22,7 @@ class Backend:
         self.things = []  # what the module says that it passed: [kind, is_whole, octets]
         self.items = []
         self.has_greeted = self.is_logged_in = False
+        self.greeting_code = None
         self.is_closing = False
         self.temper = rng.choices(['good', 'moody', 'mad'], [5, 4, 1])[0]
         self.knows_ehlo = rng.random() < 0.9
@@ -29,7 +30,7 @@ class Backend:
         self.said = b''  # of the reply under way
         self.announces = rng.sample(SHOWN, rng.randrange(len(SHOWN))) + rng.sample(HIDDEN, rng.randrange(4))
         if rng.random() < 0.6:
-            self.announces += [b'AUTH PLAIN LOGIN', b'CHUNKING', b'PIPELINING']
+            self.announces += [b'AUTH PLAIN LOGIN', b'CHUNKING', b'PIPELINING', b'8BITMIME']
         rng.shuffle(self.announces)
 
     def _say(self, code, text=b'', lines=1):
@@ -159,7 +160,7 @@ class Backend:
             return octets
         reply, self.said = self.said, b''
         if not self.has_greeted:
-            self.has_greeted = True
+            self.has_greeted, self.greeting_code = True, code
             return octets
         item = self.reader.answer(code)
         if item is not None:

@@ -9,15 +9,22 @@ VERBS = {b'EHLO', b'HELO', b'MAIL', b'RCPT', b'DATA', b'BDAT', b'RSET', b'NOOP',
 BEFORE_LOGIN = {b'EHLO', b'HELO', b'NOOP', b'RSET', b'QUIT', b'HELP', b'AUTH'}
 ANY_VERB = VERBS | {b'ETRN', b'STARTTLS', b'XCLIENT', b'XFORWARD', b'PROXY', b'TURN', b'ATRN', b'XEXCH50', b'SEND', b'SOML', b'SAML',
                     b'X-EXPS', b'X-ANONYMOUSTLS', b'X-LINK2STATE', b'LHLO'}
+# What a buffer of 12288 octets holds.
+SASL_PASS_MAX = 12287
 # What some servers have for a line; they take the rest of a longer one for the next.
 LINE_BUFFERS = [511, 512, 513, 998, 1000, 1001, 1023, 1024]
 
 NOT_ANNOUNCED = {b'STARTTLS', b'XCLIENT', b'XFORWARD', b'XEXCH50', b'X-ANONYMOUSTLS', b'X-EXPS', b'X-LINK2STATE', b'TURN', b'ATRN',
-                 b'REQUIRETLS', b'DSN'}
+                 b'REQUIRETLS', b'X-LEGACY', b'PRDR', b'XPRDR', b'EXDATA', b'XEXDATA', b'CHECKPOINT', b'VERB', b'ONEX'}
 NOT_ANNOUNCED_MECHANISMS = {b'GSSAPI', b'DIGEST-MD5', b'NTLM', b'EXTERNAL', b'ANONYMOUS'}
 
-LOCAL = rb"[A-Za-z0-9#$&'*+\-/=?^_`{|}~.\x80-\xff]+"
+LOCAL = rb"(?!IMCEA|[/|-])[A-Za-z0-9#$&'*+\-/=?_`{|}~.\x80-\xff]+"
 RCPT_OF_OURS = re.compile(rb'RCPT TO:<(?:postmaster|' + LOCAL + rb'@(?:example\.org|example\.net)\.?)>(?: .*)?', re.IGNORECASE)
+# `%` and its like in full width.
+FORMS = re.compile(rb'\xef[\xbc-\xbf\xb9]')
+
+PARAMETER = rb'[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-;?-~\x80-\xff]+)?'
+PROMISE = re.compile(rb'MAIL FROM:<[^ "\x00-\x20\x7f>]*>((?: (?:' + PARAMETER + rb'|AUTH=<>)?)*)', re.IGNORECASE)
 
 
 class Failure(Exception):
@@ -29,20 +36,52 @@ def must(claim, text):
         raise Failure(text)
 
 
+# ---- What a backend has announced -----------------------------------------------------------------------
+
+
+class Offers:
+    def __init__(self, reply=b''):
+        lines = [line[4:].strip(BLANKS).upper().split() for line in reply.replace(b'\r', b'').split(b'\n')[1:]]
+        self.words = {words[0] for words in lines if words}
+        sizes = [words for words in lines if words[:1] == [b'SIZE']]
+        self.size = int(sizes[-1][1]) if sizes and len(sizes[-1]) > 1 else 0
+
+    def __contains__(self, word):
+        return word in self.words
+
+
+def learn_offers(link):
+    """Each item knows what had been announced before it, and what of that had not been taken back."""
+    offers, ever = Offers(), set()
+    for item in link.items:
+        item.offers, item.ever = offers, set(ever)
+        if item.code is not None and item.verb in (b'EHLO', b'HELO'):
+            offers = Offers(item.reply) if item.verb == b'EHLO' and item.code // 100 == 2 else Offers()
+            ever |= offers.words
+
+
 # ---- One command, one content, as others might read it -------------------------------------------------
 
 
 def check_command(policy, item):
     line, verb = item.octets, item.verb
+    is_utf8 = b'SMTPUTF8' in item.ever
+    most = SASL_PASS_MAX if verb == b'AUTH' else 1534 if verb in (b'MAIL', b'RCPT') and b'DSN' in item.ever else 510
+    must(len(line) + 2 <= most, f'longer than {most}: {line!r}')
+    must(not re.search(rb'[\x00-\x08\x0a-\x1f\x7f]', line), f'a control character in {line!r}')
+    must(is_utf8 or not re.search(rb'[\x80-\x88\x8a-\x9f]', line), f'one in seven bits in {line!r}')
     must(verb in VERBS or verb == b'ETRN' and policy.relay == 'backend' or verb == b'WIZ' and policy.allows,
          f'not on the list: {line!r}')
     if policy.relay == 'login' and not item.is_logged_in:
         must(verb in BEFORE_LOGIN, f'before the login: {line!r}')
     if policy.relay == 'domains' and not item.is_logged_in and verb == b'RCPT':
-        must(RCPT_OF_OURS.fullmatch(line), f'relays: {line!r}')
+        must(RCPT_OF_OURS.fullmatch(line) and not FORMS.search(line) and (is_utf8 or line.isascii()), f'relays: {line!r}')
+    if verb == b'MAIL':
+        must(not re.search(rb'[ \t](?:X?PRDR|X?EXDATA|TRANSID=)', line, re.I), f'changes how many replies there are: {line!r}')
     if verb == b'MAIL' and not item.is_logged_in:
-        rest = re.sub(rb'\AMAIL FROM:[ \t\v\f]*<[^> \t\v\f]*', b'', line, count=1, flags=re.IGNORECASE)
-        must(not re.search(rb'(?<![A-Za-z0-9-])AUTH=', rest, re.IGNORECASE), f'an AUTH parameter: {line!r}')
+        for text in line, bytes(octet & 127 for octet in line):
+            rest = re.sub(rb'\AMAIL FROM:[ \t\v\f]*<[^> \t\v\f]*', b'', text, count=1, flags=re.IGNORECASE)
+            must(not re.search(rb'(?<![A-Za-z0-9-])AUTH[ \t]*=', rest, re.IGNORECASE), f'an AUTH parameter: {line!r}')
     if verb == b'BDAT':
         size = chunk_size(line)[0]
         must(size < 1 << 31 and re.fullmatch(rb'BDAT [0-9]+(?: LAST)?', line, re.IGNORECASE),
@@ -68,25 +107,41 @@ def check_content(policy, octets):
     must(end is None or end.end() >= len(octets) - 1, f'a lenient reader ends early: {octets!r}')
 
 
-def expected_content(policy, raw, is_whole):
+def expected_content(policy, raw, is_whole, is_eight_bit):
     """What the backend must get of what the client sent."""
     if policy.bare_newline != 'normalize':
         return raw
-    lines = re.split(rb'\r\n|\r|\n', raw[:-3] if is_whole else raw)
-    lines = [line.replace(b'\0', b'') for line in lines]
-    lines = [b'..' if line == b'.' else line for line in lines]
-    # A dot that a server with a fixed buffer would find alone on a line of its own.
-    ended = lines if is_whole else lines[:-1]
-    lines = [line + b' ' if len(line) > 998 and line.endswith(b'.') else line for line in ended] + lines[len(ended):]
-    return b'\r\n'.join(lines) + (b'.\r\n' if is_whole else b'')
+    text = re.sub(rb'\r\n|\r|\n', b'\r\n', raw[:-3] if is_whole else raw)
+    # NUL is nothing; behind a dot of eight bits it is enough to have that doubled.
+    text = text.replace(b'\0', b'') if is_eight_bit else re.sub(rb'(?<!\xae)\0', b'', text)
+    seen = text if is_eight_bit else bytes(octet & 127 for octet in text)
+    out, length, begins, ends_with_dot = bytearray(), 0, True, False
+    for i, octet in enumerate(seen):
+        # A dot that a server with a fixed buffer would find alone on a line of its own.
+        if octet in b'\r\n\0' and length > 998 and ends_with_dot and text[i]:
+            out += b' '
+            ends_with_dot = False
+        if octet == 0x2e and begins and i + 1 < len(seen) and seen[i + 1] in b'\r\n\0':
+            out += b'.'
+            length += 1
+        if text[i]:
+            out.append(text[i])
+            length = 0 if text[i] == 0x0a else length + 1
+        if octet:
+            begins, ends_with_dot = octet in b'\r\n', octet == 0x2e
+    return bytes(out) + (b'.\r\n' if is_whole else b'')
 
 
 def check_chunks(link):
     """A chunk comes only where a backend has every reason to take it: else it might read it for commands."""
-    is_offered = has_sender = has_recipient = has_failed = in_chunks = False
+    has_sender = has_recipient = has_failed = in_chunks = is_logged_in = False
+    total = 0
     for item in link.items:
         if item.verb == b'BDAT':
-            must(is_offered and has_sender and has_recipient and not has_failed, f'out of order: {item}')
+            must(b'CHUNKING' in item.offers and has_sender and has_recipient and not has_failed, f'out of order: {item}')
+            total += chunk_size(item.octets)[0]
+            must(not item.offers.size or total <= item.offers.size, f'the message has {total} octets now: {item}')
+        must(item.verb != b'AUTH' or not has_sender and not is_logged_in, f'not inside a transaction or a login: {item}')
         must(not in_chunks or item.kind == 'chunk' or item.verb in (b'BDAT', b'BURL', b'RSET', b'NOOP', b'QUIT'),
              f'between two chunks: {item}')
         in_chunks = in_chunks or item.verb == b'BDAT'
@@ -94,13 +149,11 @@ def check_chunks(link):
             continue
         is_good = item.code // 100 == 2
         in_chunks = in_chunks or item.verb == b'BURL' and is_good and has_sender
-        if item.verb == b'EHLO' and is_good:
-            is_offered = re.search(rb'(?m)^250[ -]CHUNKING\b', item.reply) is not None
-        elif item.verb == b'HELO' and is_good:
-            is_offered = False
+        is_logged_in = is_logged_in or item.code == 235 and (item.verb == b'AUTH' or item.kind == 'sasl')
         has_failed = has_failed or item.code >= 400 and item.verb != b'RCPT'
         if item.ends_message or item.verb in (b'EHLO', b'HELO', b'RSET', b'MAIL') and is_good:
             has_sender = has_recipient = has_failed = in_chunks = False
+            total = 0
         has_sender = has_sender or item.verb == b'MAIL' and is_good
         has_recipient = has_recipient or item.verb == b'RCPT' and is_good
 
@@ -121,6 +174,7 @@ def check_link(dialogue, link):
     if dialogue.machine.is_over and link is dialogue.links[-1] and (state in ('content', 'chunk')):
         must(dialogue.machine.outcome == 'RESET', f'{state} was cut off, and the backend is told a good end')
     must(not dialogue.has_closed or state not in ('content', 'chunk') or dialogue.machine.is_over, f'the client is gone in the midst of a {state}')
+    learn_offers(link)
     check_chunks(link)
     for item in link.items:
         if item.is_own:
@@ -130,23 +184,47 @@ def check_link(dialogue, link):
         elif item.kind == 'content':
             check_content(dialogue.policy, item.octets)
         elif item.kind == 'sasl':
-            must(len(item.octets) + 2 <= 12288, f'a long SASL response: {item}')
+            must(len(item.octets) + 2 <= SASL_PASS_MAX, f'a long SASL response: {item}')
             check_pieces(item.octets + b'\r\n')
 
 
 # ---- The client's account against the backend's ----------------------------------------------------------
 
 
-def is_same(policy, sent, passed):
+class EightBits:
+    """Has the client promised eight bits for the message under way, to a backend that knows what that means?"""
+
+    def __init__(self):
+        self.link, self.has_promised = None, False
+
+    def learn(self, link, sent, passed):
+        if link is not self.link:
+            self.link, self.has_promised = link, False
+        if passed.code is None:
+            return
+        is_good = passed.code // 100 == 2
+        if passed.verb == b'MAIL':
+            self.has_promised = is_good and b'8BITMIME' in passed.offers and self.promises(sent.octets, passed.offers)
+        elif passed.verb in (b'EHLO', b'HELO') or passed.verb == b'RSET' and is_good or passed.ends_message:
+            self.has_promised = False
+
+    @staticmethod
+    def promises(line, offers):
+        match = PROMISE.fullmatch(line)
+        words = match[1].upper().split(b' ') if match and (b'SMTPUTF8' in offers or line.isascii()) else []
+        return [w in (b'BODY=8BITMIME', b'BODY=BINARYMIME') for w in words if w.startswith(b'BODY=')] == [True]
+
+
+def is_same(policy, sent, passed, is_eight_bit):
     """May this be what became of that?"""
     if passed.kind == 'sasl' and sent.kind in ('sasl', 'bad sasl'):
         is_good = sent.kind == 'sasl' and re.fullmatch(rb'\*|[A-Za-z0-9+/=]*', sent.octets)
         must(is_good or passed.octets == b'*', f'no line of a SASL exchange: {passed}')
-        return passed.octets == sent.octets or passed.octets == b'*' and (not is_good or len(sent.octets) > 510)
+        return passed.octets == sent.octets or passed.octets == b'*' and (not is_good or len(sent.octets) + 2 > 510)
     if sent.kind != passed.kind:
         return False
     if sent.kind == 'content':
-        want = expected_content(policy, sent.octets, sent.is_whole)
+        want = expected_content(policy, sent.octets, sent.is_whole, is_eight_bit)
         return passed.octets == want if passed.is_whole else want.startswith(passed.octets)
     if sent.verb == b'BDAT':
         return chunk_size(sent.octets) == chunk_size(passed.octets) and (
@@ -202,21 +280,26 @@ def check_replay(dialogue, items):
 
 def check_client(dialogue):
     items = read_client(dialogue)
-    passed = [item for link in dialogue.links for item in link.items + link.reader.open_content()
-              if not item.is_own and item.kind != 'chunk']
+    passed, link_of = [], {}
+    for link in dialogue.links:
+        for item in link.items + link.reader.open_content():
+            if not item.is_own and item.kind != 'chunk':
+                passed.append(item)
+                link_of[item] = link
     by_serial = {item.serial: item for item in passed if item.serial is not None}
-    at = 0
+    at, eight_bits = 0, EightBits()
     for item in items:
         if item.serial is not None and item.code != 421:
             must(item.serial in by_serial, f'{item} got a reply that was none to the client')
             other = by_serial[item.serial]
-            must(is_same(dialogue.policy, item, other), f'{item} got the reply to {other}')
+            must(is_same(dialogue.policy, item, other, eight_bits.has_promised), f'{item} got the reply to {other}')
+            eight_bits.learn(link_of[other], item, other)
             index = passed.index(other, at) if other in passed[at:] else None
             must(index is not None, f'{other} was passed before its turn')
             skipped = [p for p in passed[at:index]]
             must(not skipped, f'passed, and no reply came to the client: {skipped!r}')
             at = index + 1
-        elif item.code is None and at < len(passed) and is_same(dialogue.policy, item, passed[at]):
+        elif item.code is None and at < len(passed) and is_same(dialogue.policy, item, passed[at], eight_bits.has_promised):
             at += 1
         elif item.code is not None:
             check_own_reply(dialogue, item)
@@ -250,7 +333,7 @@ class Standing:
         self.begin()
 
     def begin(self):
-        self.is_refused = self.is_logged_in = self.in_transaction = self.in_chunks = False
+        self.is_refused = self.is_logged_in = self.in_transaction = self.in_chunks = self.is_spoilt = False
 
     def learn(self, item):
         is_good = item.code // 100 == 2
@@ -260,10 +343,14 @@ class Standing:
             self.in_transaction = self.in_transaction or is_backends and is_good
         if item.code == 235 and (item.kind.endswith('sasl') or item.verb == b'AUTH'):
             self.is_logged_in = True
-        if item.verb == b'BDAT' and is_backends:
+        if is_backends and (item.verb == b'BDAT' or item.verb == b'BURL' and is_good and self.in_transaction):
             self.in_chunks = True
+        if item.verb == b'BDAT' and not is_backends:
+            self.is_spoilt = self.in_transaction
+        if item.verb in (b'EHLO', b'HELO', b'RSET', b'MAIL') and is_good:
+            self.is_spoilt = False
         if item.verb in (b'EHLO', b'HELO', b'RSET') and is_good or item.ends_message and (item.verb == b'' or is_backends):
-            self.in_transaction = self.in_chunks = False
+            self.in_transaction = self.in_chunks = self.is_spoilt = False
 
     def may_say(self, policy, item):
         """It is in perfect order, so only a backend may refuse it."""
@@ -292,6 +379,7 @@ def check_replies(dialogue, items):
             must(not standing.is_refused or item.verb not in (b'RCPT', b'DATA', b'BDAT', b'BURL'), f'its MAIL was refused: {item}')
         else:
             must(item.code == 421 or not standing.may_say(policy, item), f'refused for nothing: {item}')
+        must(not standing.is_spoilt or item.serial is None or item.verb not in (b'BDAT', b'BURL'), f'a message with a hole: {item}')
         must(item.verb != b'STARTTLS' or item.code != 220 or not standing.in_transaction and not standing.is_logged_in,
              'STARTTLS in the midst of it')
         standing.learn(item)
@@ -315,6 +403,8 @@ def check(dialogue):
     machine, policy = dialogue.machine, dialogue.policy
     for link in dialogue.links:
         check_link(dialogue, link)
+    for link, other in zip(dialogue.links, dialogue.links[1:]):
+        must(link.greeting_code != 220 or link.phase is not other.phase, 'a backend that has greeted was left for another')
     check_client(dialogue)
     if policy.tls == 'starttls' and policy.is_enforced and not dialogue.phases[-1].is_tls:
         must(not dialogue.links and machine.outcome != 'CONNECT', 'a backend was asked for before TLS')

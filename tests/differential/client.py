@@ -10,7 +10,7 @@ import base64
 DOMAINS = [b'example.org', b'example.net', b'EXAMPLE.ORG', b'example.org.', b'example.com', b'elsewhere.test',
            b'xexample.org', b'example.org.evil.test', b'[192.0.2.1]', b'b\xc3\xbccher.example', b'example.org..', b'']
 LOCALS = [b'user', b'a.b', b'User+tag', b'postmaster', b'a%elsewhere.test', b'elsewhere.test!a', b'"a b"', b'"a"', b'a@b',
-          b'@elsewhere.test:a', b'a:b', b'\xc3\xbc', b'a b', b'', b'x' * 64, b'XCLIENT', b'a\tb', b'a>b', b'<a', b'"a\\"b"', b'"a> AUTH=<"']
+          b'@elsewhere.test:a', b'elsewhere.test^a', b'a\xa5elsewhere.test', b'IMCEASMTP-a+40elsewhere+2Etest', b'|a', b'a\xef\xbc\xa0x', b'a:b', b'\xc3\xbc', b'a b', b'', b'x' * 64, b'XCLIENT', b'a\tb', b'a>b', b'<a', b'"a\\"b"', b'"a> AUTH=<"']
 SPOOF = [b'XCLIENT ADDR=192.0.2.7', b'xclient NAME=x', b'XFORWARD NAME=a ADDR=b', b'PROXY TCP4 192.0.2.1 192.0.2.2 1 2',
          b' XCLIENT ADDR=192.0.2.7', b'\tXCLIENT ADDR=192.0.2.7', b'\x0bXFORWARD ADDR=1', b'XCLIENT\tADDR=192.0.2.7', b'XCLIENT',
          b'XCLIENT\x0cADDR=1', b'Proxy\x0bTCP4']
@@ -19,14 +19,14 @@ STRANGE = [b'XEXCH50 20 2', b'X-ANONYMOUSTLS', b'X-EXPS LOGIN', b'X-LINK2STATE L
            b'\x80NOOP', b'NO OP', b'', b' ', b'.', b'..', b'MAILFROM:<a@b>', b'FOO bar', b'RSETX', b'*', b'=', b'dXNlcg==',
            b'EHLO', b'HELO', b'\xef\xbb\xbfEHLO x', b'250 ok', b'DATA now', b'BDAT', b'NOOP ' + b'x' * 600, b'BURL', b'WIZ']
 HTTP = [b'GET / HTTP/1.1', b'POST /x HTTP/1.0', b'CONNECT a:25 HTTP/1.1', b'OPTIONS * HTTP/1.1', b'GET http://x/', b'GET', b'HEAD x']
-PARAMETERS = [b' SIZE=100', b' BODY=8BITMIME', b' SMTPUTF8', b' RET=HDRS', b' ENVID=x', b' AUTH=<>', b' AUTH=a@b', b' auth=x+40y',
+PARAMETERS = [b' SIZE=100', b' BODY=8BITMIME', b' BODY=8BITMIME', b' BODY=BINARYMIME', b' PRDR', b' AUTH =<>', b' AUTH\xa0=x', b' TRANSID=<1@x>', b' SMTPUTF8', b' RET=HDRS', b' ENVID=x', b' AUTH=<>', b' AUTH=a@b', b' auth=x+40y',
               b'  SIZE=1', b'\tBODY=7BIT', b' X', b' XAUTH=1', b' ORCPT=rfc822;a@b', b' NOTIFY=NEVER', b'\x0bAUTH=<>',
               b' FOO=AUTH=x', b' REQUIRETLS', b' ENVID=' + b'y' * 500, b' HOLDFOR=1', b' A=XCLIENT', b' BY=1;R', b' =', b' a=b=c']
 MECHANISMS = [b'PLAIN', b'LOGIN', b'plain', b'CRAM-MD5', b'SCRAM-SHA-256', b'XOAUTH2', b'SCRAM-SHA-256-PLUS', b'EXTERNAL',
               b'ANONYMOUS', b'GSSAPI', b'NTLM', b'DIGEST-MD5', b'OAUTHBEARER', b'', b'X' * 40, b'PLAIN=', b'P\xc3']
 SIZES = [b'0', b'00', b'5', b'4294967296', b'4294967300', b'18446744073709551615', b'18446744073709551616', b'-1', b'+5', b'0x5',
          b'5x', b'', b' ', b'5 LAST LAST', b'99999999999999999999999', b'2147483648', b'5\tLAST', b'5 last', b'5  LAST', b'5.0', b'5,5']
-BREAKS = [b'\r\n', b'\n', b'\r', b'\n\r', b'\r\r\n', b'\0\r\n', b'\r\0\n', b'\r\n\0', b'\n\0', b'\r\0', b'\n\n', b'\0']
+BREAKS = [b'\r\n', b'\n', b'\r', b'\x8d\x8a', b'\x8a', b'\r\x8a', b'\x80\r\n', b'\n\r', b'\r\r\n', b'\0\r\n', b'\r\0\n', b'\r\n\0', b'\n\0', b'\r\0', b'\n\n', b'\0']
 EVIL = [b'MAIL FROM:<eve@evil.test>', b'RCPT TO:<victim@elsewhere.test>', b'DATA', b'XCLIENT ADDR=127.0.0.1', b'evil', b'.', b'QUIT']
 NOISE = [b'\r', b'\n', b'\0', b'\r\n', b'.', b'\r\n.\r\n', b'\n.\n', b' ', b'\t', b'\x0b', b'\x80', b'>', b'<', b'"', b'\\', b'@', b'%',
          b':', b'=', b'-', b'*', b'XCLIENT ADDR=192.0.2.9\r\n', b'STARTTLS\r\n', b'RSET\r\n', b'DATA\r\n', b'QUIT\r\n', b'BDAT 3\r\n',
@@ -42,7 +42,7 @@ class Client:
 
     def aligned(self, head, filler):
         """A line of which a reader with a small buffer finds a verb at its begin."""
-        size = self.rng.choice([511, 512, 513, 1000, 1001, 1023, 1024])
+        size = self.rng.choice([509, 510, 511, 512, 513, 1000, 1001, 1023, 1024])
         verb = self.rng.choice([b'RSET', b'QUIT', b'DATA', b'XCLIENT', b'NOOP', b'STARTTLS'])
         return head + (filler * size)[:size - len(head)] + verb
 
@@ -93,7 +93,7 @@ class Client:
 
     def body(self):
         rng = self.rng
-        lines = [rng.choice([b'Subject: x', b'', b'..', b'..dot', b'text', b'x' * rng.randrange(1, 1200), b'\xff\x80 8bit', b'.\x20',
+        lines = [rng.choice([b'Subject: x', b'', b'..', b'..dot', b'text', b'x' * rng.randrange(1, 1200), b'\xff\x80 8bit', b'\xd0\x8a.', b'\xae', b'\x80.', b'.\x20', b'x' * 1000 + b'.', b'x' * 1000 + b'.\x8a', b'x' * 1000 + b'\xae\x80',
                              b'MAIL FROM:<a@b>', b'XCLIENT ADDR=1'])
                  for _ in range(rng.choice([0, 1, 3, 8]))]
         if not self.lies():
@@ -119,6 +119,9 @@ class Client:
         if rng.random() < 0.9:
             self.envelope()
         for last in [False] * rng.choice([0, 0, 1, 2]) + [True]:
+            if rng.random() < 0.1:
+                self.say(b'BURL imap://x' + (b' LAST' if last else b''))
+                continue
             octets = bytes(rng.choices(b'\r\n.\0xBDAT ', k=rng.choice([0, 1, 5, 40, 700])))
             if rng.random() < 0.3:
                 octets = rng.choice([b'.\r\n', b'\r\n.\r\n', b'RSET\r\n', b'MAIL FROM:<a@b>\r\n'])
@@ -139,7 +142,7 @@ class Client:
         for _ in range(rng.choice([0, 1, 1, 2, 3])):
             response = rng.choice([b'dXNlcg==', b'', b'AHVzZXIAcGFzcw==', b'='])
             if self.lies():
-                response = rng.choice([b'*', b'* ', b'RSET', b'QUIT', b'MAIL FROM:<eve@x>', b'STARTTLS', b'A' * 12286, b'A' * 12300, self.aligned(b'', b'A'),
+                response = rng.choice([b'*', b'*', b'* ', b'RSET', b'QUIT', b'MAIL FROM:<eve@x>', b'STARTTLS', b'A' * 12284, b'A' * 12285, b'A' * 12300, self.aligned(b'', b'A'),
                                        b'A\0B', b'A\rRSET', b'XCLIENT ADDR=1', b'%\x80', b'AUTH PLAIN', base64.b64encode(rng.randbytes(900))])
             self.say(response, only=334, waits=rng.random() < 0.9 or None)
 

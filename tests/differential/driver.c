@@ -32,7 +32,7 @@ struct wish {
 };
 
 static const char *const domains[] = {"example.org", "example.net"};
-static const char *const hide[] = {"DSN", "AUTH"};
+static const char *const hide[] = {"X-LEGACY", "AUTH"};
 static const char *const capabilities[] = {"8BITMIME", "AUTH=PLAIN", "CHUNKING", "STARTTLS"};
 static const char *const allowed[] = {"WIZ"};
 static struct learned learned;
@@ -70,7 +70,7 @@ static bool get(void *to, size_t len)
 static void begin(struct player *p, const struct wish *w)
 {
     static const char announced[] =
-        "PIPELINING\nAUTH PLAIN NTLM\nCHUNKING\nXCLIENT NAME\nDSN\nSIZE\n";
+        "PIPELINING\nAUTH PLAIN NTLM\nCHUNKING\nXCLIENT NAME\nX-LEGACY\nPRDR\nSIZE\n";
     const struct facts facts = {.learned = w->is_learned ? &learned : NULL};
 
     player_clear(p);

@@ -9,7 +9,7 @@ import re
 
 BLANKS = b' \t\v\f'
 LINE_MAX = 4096
-SASL_MAX = 12288
+SASL_MAX = 12286  # RFC 4954, section 4, says 12288; a buffer of that size holds less
 
 
 class Misread(Exception):

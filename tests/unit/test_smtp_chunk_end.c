@@ -201,6 +201,23 @@ static void burl_is_a_chunk_without_octets(void **state)
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
 }
 
+static void behind_a_burl_only_a_few_commands_pass(void **state)
+{
+    static const struct turn dialogue[] = {
+        EHLO,
+        {CLIENT("BURL imap://a/b\r\n"), TO_BACKEND("BURL imap://a/b\r\n")},
+        {BACKEND("250 what\r\n"), TO_CLIENT("250 what\r\n")}, /* without a transaction: none */
+        MAIL,
+        {CLIENT("BURL imap://a/b\r\nVRFY x\r\n"), TO_BACKEND("BURL imap://a/b\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n" ONLY)},
+        {CLIENT("MAIL FROM:<>\r\nBDAT 1\r\nx"), TO_CLIENT(ONLY "503 5.5.1 MAIL was refused\r\n")},
+        {CLIENT("RSET\r\n"), TO_BACKEND("RSET\r\n")},
+        {BACKEND("250 a\r\n"), TO_CLIENT("250 a\r\n")},
+        {CLIENT("VRFY x\r\n"), TO_BACKEND("VRFY x\r\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
 static void a_failed_burl_fails_the_message(void **state)
 {
     static const struct turn dialogue[] = {
@@ -273,6 +290,7 @@ int main(void)
         cmocka_unit_test(drain_waits_for_the_message),
         cmocka_unit_test(the_client_leaves_between_chunks),
         cmocka_unit_test(burl_is_a_chunk_without_octets),
+        cmocka_unit_test(behind_a_burl_only_a_few_commands_pass),
         cmocka_unit_test(a_failed_burl_fails_the_message),
         cmocka_unit_test(no_burl_follows_a_refused_chunk),
         cmocka_unit_test(strikes),
