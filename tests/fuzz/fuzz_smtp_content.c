@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The filter of mail content against the rule, written down plainly with the whole input in hand. The
- * first octet picks `bare_newline`, the second how the rest is cut. */
+ * first octet picks `bare_newline` and how many bits count, the second how the rest is cut. */
 #include <stdint.h>
 
 #include "protocols/smtp_content.h"
@@ -24,49 +24,72 @@ static size_t true_end(struct span in)
     return 0;
 }
 
-/* The line at `at`, without NUL, a lone dot doubled, one that ends a long line hidden. Set: where the next one begins; 0: nowhere. */
-static void normalize_line(struct octets *out, struct span in, size_t *at)
+/* Each break as CRLF, without NUL. For seven bits one behind what could be a dot stays to be seen: it
+ * is enough to have that doubled. */
+static struct octets lines_of(struct span in, bool is_seven_bit)
 {
-    size_t begin = out->len, i = *at;
-
-    for (; i < in.len && in.data[i] != '\r' && in.data[i] != '\n'; i++)
-        if (in.data[i] != '\0')
-            octets_add(out, in.data + i, 1);
-    *at = 0;
-    if (i == in.len)
-        return;
-    if (out->len == begin + 1 && out->data[begin] == '.')
-        octets_add(out, ".", 1);
-    if (out->len > begin + 998 && out->data[out->len - 1] == '.') /* alone to a small buffer */
-        octets_add(out, " ", 1);
-    octets_add(out, "\r\n", 2);
-    *at = i + (in.data[i] == '\r' && i + 1 < in.len && in.data[i + 1] == '\n' ? 2 : 1);
-}
-
-static struct octets normalized(struct span in)
-{
-    size_t end = true_end(in), at = 0;
-    struct span body = end == 0 ? in : span_first(in, end - 3);
     struct octets out = {0};
 
-    while (body.len > 0 && at < body.len) {
-        normalize_line(&out, body, &at);
-        if (at == 0)
-            break;
+    for (size_t i = 0; i < in.len; i++) {
+        if (in.data[i] == '\r' || in.data[i] == '\n')
+            octets_add(&out, "\r\n", 2);
+        else if (in.data[i] != '\0' || (is_seven_bit && i > 0 && in.data[i - 1] == '\xae'))
+            octets_add(&out, in.data + i, 1);
+        if (in.data[i] == '\r' && i + 1 < in.len && in.data[i + 1] == '\n')
+            i++;
     }
-    if (end != 0)
-        octets_add(&out, ".\r\n", 3);
     return out;
 }
 
-static struct outcome filter(struct span in, enum bare_newline bare_newline, size_t cut)
+static bool ends_line(char octet)
+{
+    return octet == '\r' || octet == '\n' || octet == '\0';
+}
+
+/* A dot alone on a line is doubled, one that ends a long line hidden from small buffers: as a reader
+ * sees them that strips the eighth bit, or none. */
+static struct octets normalized(struct span in, bool is_seven_bit)
+{
+    size_t end = true_end(in), length = 0;
+    struct octets lines = lines_of(end == 0 ? in : span_first(in, end - 3), is_seven_bit);
+    struct octets out = {0};
+    char mask = (char)(is_seven_bit ? 0x7f : 0xff);
+    bool begins = true, ends_with_dot = false;
+
+    for (size_t i = 0; i < lines.len; i++) {
+        char octet = lines.data[i], seen = octet & mask;
+
+        if (ends_line(seen) && octet != '\0' && length > 998 && ends_with_dot) {
+            octets_add(&out, " ", 1);
+            ends_with_dot = false;
+        }
+        if (seen == '.' && begins && i + 1 < lines.len && ends_line(lines.data[i + 1] & mask)) {
+            octets_add(&out, ".", 1);
+            length++;
+        }
+        if (octet != '\0')
+            octets_add(&out, &octet, 1);
+        length = octet == '\n' ? 0 : length + (octet != '\0');
+        if (seen == '\0')
+            continue;
+        begins = seen == '\r' || seen == '\n';
+        ends_with_dot = seen == '.';
+    }
+    if (end != 0)
+        octets_add(&out, ".\r\n", 3);
+    octets_clear(&lines);
+    return out;
+}
+
+static struct outcome filter(struct span in, enum bare_newline bare_newline, bool is_seven_bit,
+                             size_t cut)
 {
     struct outcome o = {0};
     struct smtp_content c;
     char space[64];
     size_t given = 0;
 
-    smtp_content_init(&c, bare_newline, false);
+    smtp_content_init(&c, bare_newline, is_seven_bit);
     while (given < in.len && !o.has_ended && !o.is_refused) {
         struct smtp_content_piece piece = {.kind = CONTENT_PASS};
 
@@ -107,6 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct octets want;
     struct outcome got;
     struct span in;
+    bool is_seven_bit;
     size_t end;
 
     if (size < 2)
@@ -114,8 +138,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bare_newline = (enum bare_newline)(data[0] % 3);
     in = (struct span){(const char *)data + 2, size - 2};
     end = true_end(in);
-    want = normalized(in);
-    got = filter(in, bare_newline, data[1]);
+    is_seven_bit = data[0] / 3 % 2 == 1;
+    want = normalized(in, is_seven_bit);
+    got = filter(in, bare_newline, is_seven_bit, data[1]);
     if (bare_newline == BARE_NEWLINE_PASS) {
         octets_set(&want, in.data, end == 0 ? in.len : end);
     } else if (bare_newline == BARE_NEWLINE_REJECT) {

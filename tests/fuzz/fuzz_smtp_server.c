@@ -16,7 +16,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const domains[] = {"example.org"};
-static const char *const hide[] = {"DSN"};
+static const char *const hide[] = {"8BITMIME"};
 static const char *const allow[] = {"WIZ"};
 
 static const struct policy policies[] = {
@@ -126,7 +126,10 @@ static void check_command(struct span line, const struct policy *policy, bool is
     for (size_t i = 0; i < count; i++)
         is_allowed = is_allowed || has_word(line, allowed[i]);
     PROMISE(is_allowed);
-    PROMISE(line.len <= 12288);
+    PROMISE(line.len + 2 <= (has_word(line, "AUTH")                             ? 12287u
+                             : has_word(line, "MAIL") || has_word(line, "RCPT") ? 1534u
+                                                                                : 510u));
+    PROMISE(!contains(line, " PRDR"));
     if (has_word(line, "MAIL") && !is_logged_in) {
         PROMISE(!contains(line, " AUTH=") && !contains(line, "\tAUTH="));
         PROMISE(!contains(line, ">AUTH="));
@@ -139,6 +142,7 @@ static void check_command(struct span line, const struct policy *policy, bool is
         PROMISE(memchr(line.data, '>', line.len) != NULL);
         line.len = (size_t)((const char *)memchr(line.data, '>', line.len) - line.data);
         PROMISE(!contains(line, "%") && !contains(line, "!") && !contains(line, "\""));
+        PROMISE(!contains(line, "^") && !contains(line, "<IMCEA"));
         PROMISE(
             !contains(line, "@") ||
             !contains(span_skip(line, 1 + (size_t)((const char *)memchr(line.data, '@', line.len) -
@@ -187,7 +191,7 @@ static bool begin_chunk(struct reader *r, struct span line)
     PROMISE(line.len > i && line.data[4] == ' ');
     for (r->chunk = 0; i < line.len && line.data[i] >= '0' && line.data[i] <= '9'; i++)
         r->chunk = r->chunk * 10 + (size_t)(line.data[i] - '0');
-    PROMISE(i > 5 && i < 16 && r->chunk < (size_t)1 << 31);
+    PROMISE(i > 5 && i < 16 && r->chunk <= 900); /* SIZE */
     PROMISE(i == line.len || span_equals(span_skip(line, i), span_of(" LAST")));
     r->at = READS_CHUNK;
     return r->chunk > 0;
@@ -202,7 +206,8 @@ static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
     if (has_word(line, "AUTH"))
         return answer_to_login(r, whim);
     if (has_word(line, "EHLO") && (whim & 3) != 0)
-        return "250-x\r\n250-STARTTLS\n250-AUTH PLAIN\r\n250-SIZE\r\n250 CHUNKING\r\n";
+        return "250-x\r\n250-STARTTLS\n250-AUTH PLAIN\r\n250-SIZE 900\r\n250-PRDR\n250-8BITMIME\r\n"
+               "250-DSN\r\n250 CHUNKING\r\n";
     if (has_word(line, "QUIT"))
         return whim & 1 ? "221 bye\r\n" : "501 no\r\n";
     if (whim == 42)
