@@ -30,7 +30,7 @@ smtp_enforce_sync = true
 domainlist ours = example.test
 # As nearly every server behind a gateway does, without knowing it: its own machine may send anywhere.
 hostlist trusted = 127.0.0.1
-acl_smtp_rcpt = recipient
+{settings}acl_smtp_rcpt = recipient
 acl_smtp_data = accept
 
 begin acl
@@ -102,16 +102,16 @@ class Exim(Unpacked):
     users = {"Debian-exim": "/var/spool/exim4"}
     command = ("/usr/sbin/exim4", "-bdf")
 
-    def __init__(self, directory, onward=None, ca=""):
-        """onward: a port on this machine, where all mail goes."""
-        self.onward, self.ca = onward, ca
+    def __init__(self, directory, onward=None, ca="", settings=""):
+        """onward: a port on this machine, where all mail goes; settings: more of the main section."""
+        self.onward, self.ca, self.settings = onward, ca, settings
         super().__init__(directory)
 
     def configure(self):
         (self.home / "etc/exim4").mkdir()
         file = self.home / "etc/exim4/exim4.conf"
         file.write_text(CONFIGURATION.format(
-            port=self.port, owner=UNPRIVILEGED, ca=self.ca or "system",
+            port=self.port, owner=UNPRIVILEGED, ca=self.ca or "system", settings=self.settings,
             onward=ONWARD.format(port=self.onward) if self.onward else ""))
         os.chown(file, 0, 0)
         for name in ("var/spool/exim4", "var/log"):

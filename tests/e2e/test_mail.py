@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """A mail sent by a real client with STARTTLS lands in the real Postfix behind: once, and intact."""
+import re
 import smtplib
 import ssl
 import subprocess
@@ -43,6 +44,34 @@ def test_twenty_megabytes_arrive_unchanged(gateway, postfix, certificates, mark)
     assert mail.hash == digest(body)
     line = server.session(client)
     assert int(line["in"]) > 20_000_000 and line["backend"] == postfix.address
+
+
+# A server that drops the eighth bit finds a line end before each of these dots.
+SEVEN_BIT_ENDS = "Њ.\r\nお.\r\n.\r\nき.\r\n".encode()
+
+
+@pytest.mark.parametrize("parameters, sender, is_kept", [
+    (" BODY=8BITMIME", "a@client.test", True),
+    (" SIZE=1000 BODY=8BITMIME AUTH=<>", "a@client.test", True),
+    (" SMTPUTF8 BODY=8BITMIME", "お@client.test", True),
+    ("", "a@client.test", False),
+    (" BODY=7BIT", "a@client.test", False),
+])
+def test_who_promises_eight_bits_has_none_altered(gateway, postfix, mark, parameters, sender, is_kept):
+    server = gateway(postfix)
+    with Client(server.port) as client:
+        client.starttls()
+        assert "8BITMIME" in client.expect("EHLO client.test", 250)
+        client.send(f"MAIL FROM:<{sender}>{parameters}\r\n".encode())
+        assert client.reply().startswith("250")
+        client.expect("RCPT TO:<b@example.test>", 250)
+        client.expect("DATA", 354)
+        client.send(stuffed(message(mark, SEVEN_BIT_ENDS)) + b".\r\n")
+        assert client.reply().startswith("250")
+        client.quit()
+    mail, = postfix.arrived(mark)
+    hidden = re.sub(rb"([\x8a\x8d])\.\r\n", rb"\1..\r\n", SEVEN_BIT_ENDS)
+    assert mail.hash == digest(SEVEN_BIT_ENDS if is_kept else hidden), mail.body
 
 
 def test_several_mails_in_one_session_arrive_once_each(gateway, postfix, mark):

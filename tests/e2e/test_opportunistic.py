@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 """An MX that serves everybody (policy = opportunistic), and services that have no TLS (tls = none), before Postfix."""
+import time
+
 import pytest
 
+from backends import Script
 from clients import BODIES, Client, digest, lines_of, message
 from peers import run
 from test_submission import ALICE, encoded, plain
@@ -137,6 +140,42 @@ def test_capabilities_are_those_of_the_server(mx, server):
         own = {line[4:] for line in direct.expect("EHLO client.test", 250).split("\n")[1:]}
         assert "STARTTLS" in before and not [word for word in before if word.startswith("AUTH")]
         assert before - {"STARTTLS"} <= own | {"8BITMIME", "ENHANCEDSTATUSCODES"}
+
+
+# ---- Clients whose name a server does not like --------------------------------------------------------
+
+
+class Choosy(Script):
+    """Refuses a name and closes, as some do with their own."""
+
+    def on_ehlo(self, connection, line):
+        if b"evil" not in line:
+            return super().on_ehlo(connection, line)
+        connection.send(b"421 4.7.0 go away\r\n" if b"421" in line else b"550 5.7.1 go away\r\n")
+        return False
+
+
+def test_a_name_that_a_server_does_not_like_takes_it_from_nobody_else(gateway, backend):
+    """Each of these sessions ends; none is a failure of the server, and none is tried on the next one."""
+    first, second = backend(Choosy()), backend()
+    server = gateway(f"{first.address} {second.address}", policy="opportunistic")
+    server.wait_for("backend.up", count=2)
+    end, rounds = time.monotonic() + 4, 0  # several looks of the scout at what sessions say
+    while time.monotonic() < end:
+        for name, code in (("evil.test", "421 4.4.2"), ("evil421.test", "421 4.4.1")):
+            with Client(server.port) as client:
+                client.expect(f"EHLO {name}", 250)
+                assert client.command("MAIL FROM:<a@client.test>").startswith(code)
+                assert client.at_end()
+            rounds += 1
+    assert rounds >= 6
+    with Client(server.port) as client:
+        assert client.mail(message("m", b"x\r\n")).startswith("250")
+        client.quit()
+    assert len(first.messages) == 1 and not second.visits
+    assert not server.events("backend.down") and not server.events("backend.failed")
+    assert len(server.events("session.end", end="backend_refused")) == rounds // 2
+    assert len(server.events("session.end", end="backend_lost")) == rounds // 2
 
 
 # ---- Logins -----------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ Mail servers as clients: test_senders.py.
 import pytest
 
 from clients import BODIES, Client, big_body, digest, lines_of, message
+from exim import Exim
+from gateway import eventually
 from senders import SENDERS
 
 pytestmark = pytest.mark.root
@@ -59,6 +61,55 @@ def test_what_the_server_says_passes(mx, server):
         for command in ("MAIL FROM:<a b@client.test>", "MAIL FROM:<a@client.test>", "DATA", "RSET", "NOOP",
                         "RCPT TO:<b@example.test>", "QUIT"):
             assert client.command(command) == direct.command(command), command
+
+
+# ---- Replies for each recipient (PRDR) ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def prdr(real_server):
+    """As Exim's example configuration has it: content is answered for each recipient, then for all."""
+    return real_server(Exim, settings="prdr_enable = true\nacl_smtp_data_prdr = accept\n")
+
+
+@pytest.fixture(scope="module")
+def prdr_mx(shared_gateway, prdr):
+    return shared_gateway(prdr, relay="example.test")
+
+
+def test_no_client_is_offered_several_replies_to_one_message(prdr_mx, prdr, mark):
+    with Client(prdr.port) as direct:
+        assert "PRDR" in direct.expect("EHLO client.test", 250)
+    with Client(prdr_mx.port) as client:
+        client.starttls()
+        assert "PRDR" not in client.expect("EHLO client.test", 250)
+        assert client.command("MAIL FROM:<a@client.test> PRDR").startswith("555 5.5.4")
+        client.expect("MAIL FROM:<a@client.test>", 250)
+        client.expect("RCPT TO:<b@example.test>", 250)
+        client.expect("RCPT TO:<c@example.test>", 250)
+        client.expect("DATA", 354)
+        client.send(message(mark, b"x\r\n") + b".\r\nNOOP\r\n")
+        assert client.reply().startswith("250") and client.reply().startswith("250")
+        client.quit()
+    prdr.arrived(mark, 2)
+    line = prdr_mx.session(client)
+    assert line["messages"] == "1" and line["end"] == "client_quit"
+
+
+def test_an_exim_that_asks_for_them_delivers_once(real_server, prdr_mx, prdr, certificates, mark):
+    """It does so by default (hosts_try_prdr = *)."""
+    sender = real_server(Exim, onward=prdr_mx.port, ca=certificates.ca)
+    with Client(sender.port) as client:
+        client.expect("EHLO client.test", 250)
+        client.expect("MAIL FROM:<a@client.test>", 250)
+        client.expect("RCPT TO:<b@example.test>", 250)
+        client.expect("RCPT TO:<c@example.test>", 250)
+        client.expect("DATA", 354)
+        client.send(message(mark, b"x\r\n") + b".\r\n")
+        assert client.reply().startswith("250")
+    prdr.arrived(mark, 2)
+    eventually(lambda: not sender.queued(), what="an empty queue")
+    prdr.arrived(mark, 2)
 
 
 # ---- Clients ----------------------------------------------------------------------------------------
