@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from clients import Client, message
+from gateway import eventually
 
 pytestmark = pytest.mark.root
 
@@ -39,7 +40,8 @@ def test_the_server_itself_would_believe(postfix, mark):
         client.expect(VERBS[0], 220)
         assert client.mail(message(mark, b"x\r\n")).startswith("250")
     mail, = postfix.arrived(mark)
-    assert ADDRESS.encode() in mail.header and f"client={NAME}[{ADDRESS}]" in postfix.log()
+    assert ADDRESS.encode() in mail.header
+    eventually(lambda: f"client={NAME}[{ADDRESS}]" in postfix.log(), what="the line of the claimed client")
 
 
 def assert_unspoofed(postfix, before, mail):
