@@ -77,9 +77,13 @@ enum verdict_kind {
     VERDICT_NEXT_BACKEND, /* the one in hand will not serve us: open the next in its place */
     VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends
                         */
-    VERDICT_CLOSE,     /* send `text` (a farewell, or nothing) to `to`, then end both sides in good
+    VERDICT_TUNNEL, /* send `text` to `to`, or without one pass the taken octets to the other side,
+                          unchanged. From here on every octet passes unseen, both ways: what is left
+                          of this window and what waits in the other's first. The machine is done:
+                          no step and no waiting() follows. Only behind NOTE_GREETED, about octets */
+    VERDICT_CLOSE,  /* send `text` (a farewell, or nothing) to `to`, then end both sides in good
                           order */
-    VERDICT_RESET,     /* the same, but the backend's connection is reset: it must take nothing for
+    VERDICT_RESET,  /* the same, but the backend's connection is reset: it must take nothing for
                           whole */
 };
 

@@ -25,6 +25,13 @@ static inline struct verdict verdict_send(enum side to, size_t take, struct span
     return (struct verdict){.kind = VERDICT_SEND, .to = to, .take = take, .text = text};
 }
 
+/* `text` goes to `to` in front of the tunnel; without one the taken octets do, to the other side. */
+static inline struct verdict verdict_tunnel(enum side to, size_t take, struct span text)
+{
+    return (struct verdict){
+        .kind = VERDICT_TUNNEL, .to = to, .note = NOTE_AUTH_OK, .take = take, .text = text};
+}
+
 static inline struct verdict verdict_connect(void)
 {
     return (struct verdict){.kind = VERDICT_CONNECT};

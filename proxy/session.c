@@ -37,7 +37,8 @@ static bool is_read(const struct session *s, enum side side)
     case PHASE_PREAMBLE: return side == SIDE_CLIENT;
     case PHASE_HANDSHAKE: return false;
     case PHASE_BACKEND: return side == SIDE_BACKEND && s->backend_state == BACKEND_STATE_CONNECTED;
-    case PHASE_GATE: return true;
+    case PHASE_GATE:
+    case PHASE_TUNNEL: return true;
     case PHASE_CLOSING: return false;
     }
     return false;
@@ -143,6 +144,7 @@ static ev_tstamp due(const struct session *s)
                               s->busy != END_NONE ? LINGER_MS : c->handshake_timeout_ms);
     case PHASE_BACKEND: return backend_due(s);
     case PHASE_GATE: return gate_due(s);
+    case PHASE_TUNNEL: return deadline_after(s->active, c->idle_timeout_ms);
     case PHASE_CLOSING: return deadline_after(s->phase_since, LINGER_MS);
     }
     return DEADLINE_NEVER;
@@ -170,6 +172,10 @@ static void note_waiting(struct session *s)
 {
     enum waiting before = s->waiting;
 
+    if (s->phase == PHASE_TUNNEL) {
+        s->waiting = WAITING_CONTENT; /* no module is there to be asked: large reads pay */
+        return;
+    }
     s->waiting = s->protocol->waiting(s->machine);
     if (s->waiting == WAITING_BACKEND && before != WAITING_BACKEND)
         s->owed_since = deadline_now();
@@ -180,7 +186,7 @@ static void note_waiting(struct session *s)
 void session_fail(struct session *s, const char *why)
 {
     session_log_failed(s, why);
-    if (s->client.failed == STREAM_WELL)
+    if (s->client.failed == STREAM_WELL && s->phase != PHASE_TUNNEL)
         session_tell(s, EVENT_ERROR, SIDE_CLIENT, END_NONE);
     else
         session_close(s, END_ERROR, true);
@@ -198,6 +204,8 @@ static void lose(struct session *s, enum side side)
         session_close(s, END_CLIENT_LOST, true);
     } else if (s->phase == PHASE_BACKEND) {
         session_next_backend(s, false, stream->failure);
+    } else if (s->phase == PHASE_TUNNEL) {
+        session_close(s, END_BACKEND_LOST, false);
     } else if (!s->has_ended[SIDE_BACKEND]) {
         s->has_ended[SIDE_BACKEND] = true;
         session_tell(s, EVENT_LOST, SIDE_BACKEND, END_NONE);
@@ -242,6 +250,10 @@ static void tell_eof(struct session *s, enum side side)
 {
     if (side == SIDE_BACKEND && s->phase == PHASE_BACKEND) {
         session_next_backend(s, false, "closed without a greeting");
+        return;
+    }
+    if (s->phase == PHASE_TUNNEL) {
+        session_close(s, side == SIDE_CLIENT ? END_CLIENT_CLOSED : END_BACKEND_CLOSED, false);
         return;
     }
     s->has_ended[side] = true;
@@ -380,6 +392,7 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
     case PHASE_PREAMBLE:
     case PHASE_BACKEND:
     case PHASE_GATE:
+    case PHASE_TUNNEL:
         if (is_gone(s))
             break;
         write_on(s, revents);
@@ -419,6 +432,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
         session_close(s, s->busy != END_NONE ? s->busy : END_TIMEOUT, false);
         break;
     case PHASE_BACKEND: session_connect_late(s); break;
+    case PHASE_TUNNEL: session_close(s, END_TIMEOUT, false); break;
     case PHASE_CLOSING: session_linger(s, true); break;
     }
     run(s);

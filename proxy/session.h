@@ -28,6 +28,7 @@ enum phase {
     PHASE_HANDSHAKE, /* TLS with the client */
     PHASE_BACKEND,   /* connecting, or waiting for a greeting */
     PHASE_GATE,      /* commands and replies pass under the module's eye */
+    PHASE_TUNNEL,    /* octets pass unseen, both ways */
     PHASE_CLOSING,   /* the end is logged; the client reads our last words */
 };
 

@@ -32,7 +32,7 @@ static const char *const end_name[] = {
 
 static const char *const phase_name[] = {
     [PHASE_PREAMBLE] = "preamble", [PHASE_HANDSHAKE] = "handshake", [PHASE_BACKEND] = "backend",
-    [PHASE_GATE] = "gate",         [PHASE_CLOSING] = "closing",
+    [PHASE_GATE] = "gate",         [PHASE_TUNNEL] = "tunnel",       [PHASE_CLOSING] = "closing",
 };
 
 /* NULL: not a violation. */

@@ -138,8 +138,10 @@ static void tell_all(struct engine *e, enum event_kind kind)
             continue;
         if (s->phase == PHASE_HANDSHAKE)
             session_close(s, END_DRAINED, false);
-        else
+        else if (s->phase != PHASE_TUNNEL)
             session_tell(s, kind, SIDE_CLIENT, END_NONE);
+        else if (kind == EVENT_STOP)
+            session_close(s, END_DRAINED, false);
         session_rearm(s);
     }
 }

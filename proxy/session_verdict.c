@@ -51,6 +51,18 @@ void session_start_tls(struct session *s)
         session_set_phase(s, PHASE_HANDSHAKE);
 }
 
+static void enter_tunnel(struct session *s, const struct verdict *v, enum side side,
+                         struct span window)
+{
+    if (v->text.len > 0)
+        put(s, v->to, v->text, false);
+    else
+        put(s, side_other(side), span_first(window, v->take), true);
+    session_set_phase(s, PHASE_TUNNEL);
+    s->is_held[SIDE_CLIENT] = s->is_held[SIDE_BACKEND] = false;
+    s->is_again[side_other(side)] = true; /* what waited there */
+}
+
 /* Everything of a verdict but MORE and HOLD, which say how to go on with the window. */
 static void carry_out(struct session *s, const struct verdict *v, enum side side,
                       struct span window)
@@ -67,6 +79,7 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
         put(s, SIDE_CLIENT, v->text, false);
         session_start_tls(s);
         return;
+    case VERDICT_TUNNEL: enter_tunnel(s, v, side, window); return;
     case VERDICT_CLOSE:
     case VERDICT_RESET:
         put(s, v->to, v->text, false);
@@ -93,7 +106,8 @@ static bool is_fed(const struct session *s, enum side side)
     case PHASE_PREAMBLE: return side == SIDE_CLIENT;
     case PHASE_HANDSHAKE: return false;
     case PHASE_BACKEND: return side == SIDE_CLIENT || s->backend_state == BACKEND_STATE_CONNECTED;
-    case PHASE_GATE: return true;
+    case PHASE_GATE:
+    case PHASE_TUNNEL: return true;
     case PHASE_CLOSING: return false;
     }
     return false;
@@ -105,7 +119,7 @@ struct span session_show(struct session *s, enum side side, struct span window)
     const uint32_t tries = s->try.tries;
     size_t answered = 0; /* octets for the side that asks */
 
-    for (;;) {
+    while (s->phase != PHASE_TUNNEL) {
         struct verdict v = s->protocol->step(s->machine, &event, window);
 
         assert(v.take <= window.len);
@@ -135,4 +149,7 @@ struct span session_show(struct session *s, enum side side, struct span window)
         }
         return window;
     }
+    put(s, side_other(side), window, true);
+    s->is_again[side] = false;
+    return (struct span){NULL, 0};
 }

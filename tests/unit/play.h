@@ -31,6 +31,7 @@ struct turn {
 #define CONNECTS         .outcome = VERDICT_CONNECT
 #define TRIES_NEXT       .outcome = VERDICT_NEXT_BACKEND
 #define STARTS_TLS       .outcome = VERDICT_START_TLS
+#define TUNNELS          .outcome = VERDICT_TUNNEL
 #define NOTES(which)     .notes = 1u << NOTE_##which
 #define NOTES_2(a, b)    .notes = 1u << NOTE_##a | 1u << NOTE_##b
 #define WAITS_FOR(whom)  .waiting = 1 + WAITING_##whom

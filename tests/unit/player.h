@@ -39,6 +39,7 @@ struct player {
     bool is_shaking;           /* START_TLS: nobody reads */
     bool is_connecting;        /* a backend is looked for: the client is not read */
     bool is_connected;         /* the backend in hand is read */
+    bool is_tunnel;            /* the machine sees nothing any more */
     enum verdict_kind outcome; /* CONNECT to RESET; else MORE */
     enum end end;
     unsigned notes;         /* a bit each */
@@ -125,7 +126,8 @@ static inline bool player_is_over(const struct player *p)
 /* Octets of this side are welcome now. */
 static inline bool player_reads(const struct player *p, enum side side)
 {
-    if (player_is_over(p) || p->is_shaking || p->is_held[side] || p->has_ended[side])
+    if (player_is_over(p) || p->is_tunnel || p->is_shaking || p->is_held[side] ||
+        p->has_ended[side])
         return false;
     return side == SIDE_CLIENT ? !p->is_connecting : p->is_connected;
 }
@@ -150,6 +152,29 @@ static inline void player_take(struct player *p, enum side side, size_t take)
     octets_set(&p->window[side], rest.data + take, rest.len - take);
     free(rest.data);
     p->is_held[side_other(side)] = false;
+}
+
+/* What `side` sent and no step has taken. */
+static inline void player_pass(struct player *p, enum side side)
+{
+    octets_add(&p->received[side_other(side)], p->window[side].data, p->window[side].len);
+    octets_clear(&p->window[side]);
+}
+
+static inline void player_enter_tunnel(struct player *p, enum side side, const struct verdict *v)
+{
+    struct octets *window = &p->window[side];
+
+    PROMISE(v->take > 0 && p->is_connected && !p->is_connecting);
+    if (v->text.len > 0)
+        octets_add(&p->received[v->to], v->text.data, v->text.len);
+    else
+        octets_add(&p->received[side_other(side)], window->data, v->take);
+    player_take(p, side, v->take);
+    p->outcome = v->kind;
+    p->is_tunnel = true;
+    player_pass(p, SIDE_CLIENT);
+    player_pass(p, SIDE_BACKEND);
 }
 
 /* Carry out a verdict of a step about `side`. True: step again. */
@@ -193,6 +218,7 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         PROMISE(side == SIDE_BACKEND && p->is_connecting && p->is_connected);
         player_next_backend(p);
         return false;
+    case VERDICT_TUNNEL: player_enter_tunnel(p, side, v); return false;
     case VERDICT_CLOSE:
     case VERDICT_RESET:
         PROMISE(v->end != END_NONE);
@@ -216,7 +242,7 @@ static inline void player_show(struct player *p, enum side side)
     size_t most = 4 * w->len + 1000; /* steps are paid for by octets */
     bool again = true;
 
-    for (size_t n = 0; again && !player_is_over(p); n++) {
+    for (size_t n = 0; again && !player_is_over(p) && !p->is_tunnel; n++) {
         struct verdict v = p->protocol->step(p->machine, &event, (struct span){w->data, w->len});
 
         PROMISE(n < most);
@@ -224,7 +250,8 @@ static inline void player_show(struct player *p, enum side side)
         again = player_obey(p, side, &v);
     }
     PROMISE(!player_reads(p, side) || p->window[side].len < WINDOW_MAX);
-    p->protocol->waiting(p->machine);
+    if (!p->is_tunnel)
+        p->protocol->waiting(p->machine);
 }
 
 /* One of the events that come once, with an empty window. */
@@ -235,7 +262,8 @@ static inline void player_tell(struct player *p, enum event_kind kind, enum side
     struct verdict v = p->protocol->step(p->machine, &event, (struct span){"", 0});
     bool was_held = p->is_held[side], had_new = p->has_new[side];
 
-    PROMISE(v.take == 0 && v.kind != VERDICT_FORWARD && v.kind != VERDICT_HOLD);
+    PROMISE(v.take == 0 && v.kind != VERDICT_FORWARD && v.kind != VERDICT_HOLD &&
+            v.kind != VERDICT_TUNNEL);
     player_obey(p, side, &v);
     if (player_is_over(p))
         return;
@@ -286,7 +314,10 @@ static inline void player_feed(struct player *p, enum side side, const char *dat
         return;
     octets_grow(&p->window[side], data, len);
     p->has_new[side] = true;
-    player_run(p);
+    if (p->is_tunnel)
+        player_pass(p, side);
+    else
+        player_run(p);
 }
 
 /* What happens to the session, which tells the module when it may know. */
@@ -296,7 +327,7 @@ static inline void player_event(struct player *p, enum event_kind kind, enum sid
     const struct facts facts = {
         .is_secure = true, .auth_failures = p->auth_failures, .learned = p->learned};
 
-    if (player_is_over(p))
+    if (player_is_over(p) || p->is_tunnel)
         return;
     switch (kind) {
     case EVENT_BYTES: return;
