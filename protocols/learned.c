@@ -2,6 +2,8 @@
 /* What backends announce: a list of lines in one piece of memory, so that it can lie on a board. */
 #include "protocols/learned.h"
 
+#include "protocols/word.h"
+
 static bool is_printable(struct span s)
 {
     for (size_t i = 0; i < s.len; i++)
@@ -10,24 +12,9 @@ static bool is_printable(struct span s)
     return true;
 }
 
-/* The word at the front of *rest, which moves behind it. Empty: there is none. */
-static struct span next_word(struct span *rest)
-{
-    struct span word;
-    size_t len = 0;
-
-    while (rest->len > 0 && rest->data[0] == ' ')
-        *rest = span_skip(*rest, 1);
-    while (len < rest->len && rest->data[len] != ' ')
-        len++;
-    word = span_first(*rest, len);
-    *rest = span_skip(*rest, len);
-    return word;
-}
-
 struct span learned_keyword(struct span capability)
 {
-    return next_word(&capability);
+    return word_next(&capability);
 }
 
 bool learned_next(const struct learned *l, size_t *at, struct span *capability)
@@ -78,7 +65,7 @@ static bool has_word(struct span text, struct span word)
 {
     struct span other;
 
-    while ((other = next_word(&text)).len > 0)
+    while ((other = word_next(&text)).len > 0)
         if (span_equals(other, word))
             return true;
     return false;
@@ -100,12 +87,12 @@ static void add_common(struct learned *to, struct span a, struct span b)
     bool has_common = false, is_numeric = true;
     struct span word, others;
 
-    append(to, next_word(&a));
-    (void)next_word(&b);
+    append(to, word_next(&a));
+    (void)word_next(&b);
     others = b;
-    if (next_word(&others).len == 0)
+    if (word_next(&others).len == 0)
         a.len = 0; /* without parameters it stands for itself */
-    while ((word = next_word(&a)).len > 0) {
+    while ((word = word_next(&a)).len > 0) {
         is_numeric = is_numeric && is_number(word);
         if (!has_word(b, word))
             continue;

@@ -9,12 +9,29 @@ static const struct span layered[] = {
     SPAN("NTLM"),   SPAN("SRP"),        SPAN("KERBEROS_V4"),
 };
 
+#define MECHANISM_MAX 20 /* RFC 4422, section 3.1 */
+
 static bool is_among(struct span mechanism, const struct span *list, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (span_equals(mechanism, list[i]))
             return true;
     return false;
+}
+
+static bool is_alnum(char c)
+{
+    char l = ascii_lower(c);
+
+    return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool sasl_is_mechanism(struct span word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (!is_alnum(word.data[i]) && word.data[i] != '-' && word.data[i] != '_')
+            return false;
+    return word.len > 0 && word.len <= MECHANISM_MAX;
 }
 
 bool sasl_may_pass(struct span mechanism, bool may_add_layer)
@@ -31,9 +48,7 @@ bool sasl_may_pass(struct span mechanism, bool may_add_layer)
 
 static bool is_base64(char c)
 {
-    char l = ascii_lower(c);
-
-    return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
+    return is_alnum(c) || c == '+' || c == '/' || c == '=';
 }
 
 bool sasl_is_response(struct span text)
@@ -44,4 +59,14 @@ bool sasl_is_response(struct span text)
         if (!is_base64(text.data[i]))
             return false;
     return true;
+}
+
+enum sasl_line sasl_line_find(struct span window, struct line *line)
+{
+    switch (line_find(window, SASL_LINE_MAX, line)) {
+    case LINE_PARTIAL: return SASL_PARTIAL;
+    case LINE_TOO_LONG: return SASL_TOO_LONG;
+    case LINE_FOUND: break;
+    }
+    return !line->is_dirty && sasl_is_response(line->text) ? SASL_RESPONSE : SASL_BAD;
 }

@@ -40,7 +40,7 @@ static bool is_intermediate(unsigned code)
 
 static void begin_content(struct smtp_server *s)
 {
-    smtp_content_init(&s->content, s->policy->bare_newline, !s->is_eight_bit);
+    smtp_content_init(&s->content, s->base.policy->bare_newline, !s->is_eight_bit);
     s->input = INPUT_CONTENT;
     s->pending[s->first] = PENDING_CONTENT;
 }
@@ -57,7 +57,7 @@ static void end_transaction(struct smtp_server *s)
 static void conclude_content(struct smtp_server *s)
 {
     if (s->input == INPUT_CONTENT || s->input == INPUT_CHUNK)
-        s->farewell.end = END_BACKEND_LOST;
+        s->base.farewell.end = END_BACKEND_LOST;
 }
 
 /* It has closed, or will (RFC 5321, section 3.8). */
@@ -65,7 +65,7 @@ static void conclude_421(struct smtp_server *s)
 {
     bool was_last = s->pending_count == 0 && s->input != INPUT_CONTENT && s->input != INPUT_CHUNK;
 
-    s->farewell.end = was_last ? END_BACKEND_CLOSED : END_BACKEND_LOST;
+    s->base.farewell.end = was_last ? END_BACKEND_CLOSED : END_BACKEND_LOST;
 }
 
 /* A reply to this command has passed. */
@@ -119,7 +119,7 @@ static enum note conclude_command(struct smtp_server *s, enum smtp_pending answe
         return is_good ? NOTE_MESSAGE : NOTE_NONE;
     case PENDING_QUIT:
         if (is_good)
-            s->farewell.end = END_CLIENT_QUIT;
+            s->base.farewell.end = END_CLIENT_QUIT;
         break;
     }
     return NOTE_NONE;
@@ -163,10 +163,10 @@ static struct verdict rewrite(struct smtp_server *s, struct span window)
     if (len > WINDOW_MAX)
         return smtp_violation(s, window);
     whole = span_first(window, len);
-    offers = smtp_capabilities_offers(whole, s->policy);
-    v = verdict_send(
-        SIDE_CLIENT, len,
-        smtp_capabilities_rewrite(whole, s->policy, s->is_secure, s->space, EVENT_SPACE));
+    offers = smtp_capabilities_offers(whole, s->base.policy);
+    v = verdict_send(SIDE_CLIENT, len,
+                     smtp_capabilities_rewrite(whole, s->base.policy, s->base.is_secure,
+                                               s->base.space, EVENT_SPACE));
     v.note = conclude(s);
     s->offers = offers;
     return v;

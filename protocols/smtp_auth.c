@@ -2,10 +2,12 @@
 /* AUTH (RFC 4954). The exchange passes as it is, a line each way in turn, and nothing flows behind
  * AUTH until it is over; so none of its lines is ever a command to anybody. What cannot be a line of
  * an exchange is replaced by `*`, which cancels: the backend answers, and both agree again. */
+#include "protocols/capability.h"
 #include "protocols/reply.h"
 #include "protocols/sasl.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
+#include "protocols/word.h"
 
 static const struct smtp_refusal not_offered = {SPAN("502 5.5.1 AUTH is not available\r\n"),
                                                 NOTE_NONE, STRIKE_ALWAYS};
@@ -17,34 +19,17 @@ static const struct smtp_refusal need_tls = {
     SPAN("538 5.7.11 Encryption required for requested authentication mechanism\r\n"),
     NOTE_TLS_NEEDED, STRIKE_ALWAYS};
 
-#define MECHANISM_MAX 20 /* RFC 4422, section 3.1 */
-
 static const struct span auth = SPAN("AUTH ");
-static const struct span cancel = SPAN("*\r\n");
 
-/* The first word of an argument, and the one behind it. */
+/* The first word of an argument, and what stands behind it. */
 static struct span split(struct span argument, struct span *rest)
 {
-    size_t len = 0;
+    struct span word;
 
-    while (len < argument.len && !smtp_is_blank(argument.data[len]))
-        len++;
-    *rest = span_skip(argument, len);
-    while (rest->len > 0 && smtp_is_blank(rest->data[0]))
-        *rest = span_skip(*rest, 1);
-    return span_first(argument, len);
-}
-
-/* RFC 4422, section 3.1. */
-static bool is_mechanism(struct span word)
-{
-    for (size_t i = 0; i < word.len; i++) {
-        char c = ascii_lower(word.data[i]);
-
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_')
-            return false;
-    }
-    return word.len > 0 && word.len <= MECHANISM_MAX;
+    *rest = argument;
+    word = word_next(rest);
+    *rest = word_skip_blanks(*rest);
+    return word;
 }
 
 /* A backend with a fixed buffer takes the end of a longer line for a command, if it is one.
@@ -60,11 +45,11 @@ const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
 {
     struct span response, mechanism = split(command->argument, &response);
 
-    if (s->policy->tls == FRONT_STARTTLS && !s->is_secure && !s->policy->may_auth_in_clear)
+    if (!server_may_log_in(s->base.policy, s->base.is_secure))
         return &need_tls;
-    if (smtp_capabilities_is_hidden(s->policy, (struct span)SPAN("AUTH")))
+    if (capability_is_hidden(s->base.policy, (struct span)SPAN("AUTH")))
         return &not_offered;
-    if (!is_mechanism(mechanism) || !sasl_is_response(response) ||
+    if (!sasl_is_mechanism(mechanism) || !sasl_is_response(response) ||
         !may_be_cut(auth.len + mechanism.len + 1, response))
         return &bad_argument;
     return sasl_may_pass(mechanism, false) ? NULL : &no_mechanism;
@@ -80,28 +65,33 @@ struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, st
 
     smtp_expect(s, PENDING_AUTH);
     s->has_credentials = response.len > 0;
-    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->space, EVENT_SPACE, part, 5));
+    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->base.space, EVENT_SPACE, part, 5));
 }
 
 static struct verdict cancelled(struct smtp_server *s, size_t take)
 {
     s->input = INPUT_COMMAND;
-    return verdict_send(SIDE_BACKEND, take, cancel);
+    return verdict_send(SIDE_BACKEND, take, SASL_CANCEL);
+}
+
+static struct verdict not_a_response(struct smtp_server *s, size_t take)
+{
+    smtp_strike(s);
+    return cancelled(s, take);
 }
 
 struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
 {
     struct line line;
 
-    switch (line_find(window, SASL_LINE_MAX, &line)) {
-    case LINE_PARTIAL: return verdict_more(0);
-    case LINE_TOO_LONG: s->input = INPUT_LONG_RESPONSE; return smtp_auth_skip(s, window);
-    case LINE_FOUND: break;
+    switch (sasl_line_find(window, &line)) {
+    case SASL_PARTIAL: return verdict_more(0);
+    case SASL_TOO_LONG: s->input = INPUT_LONG_RESPONSE; return smtp_auth_skip(s, window);
+    case SASL_BAD: return not_a_response(s, line.take);
+    case SASL_RESPONSE: break;
     }
-    if (line.is_dirty || !sasl_is_response(line.text) || !may_be_cut(0, line.text)) {
-        smtp_strike(s);
-        return cancelled(s, line.take);
-    }
+    if (!may_be_cut(0, line.text))
+        return not_a_response(s, line.take);
     /* Who cancels behind a response has seen what it was good for (RFC 5802, section 7). */
     if (!span_equals(line.text, (struct span)SPAN("*")))
         s->has_credentials = true;
@@ -120,8 +110,7 @@ struct verdict smtp_auth_skip(struct smtp_server *s, struct span window)
 
     if (lf == NULL)
         return verdict_more(window.len);
-    smtp_strike(s);
-    return cancelled(s, (size_t)(lf - window.data) + 1);
+    return not_a_response(s, (size_t)(lf - window.data) + 1);
 }
 
 /* Only 235 is success (RFC 4954, section 4): a reply that is one off must not open a relay. Not every
@@ -136,8 +125,6 @@ enum note smtp_auth_conclude(struct smtp_server *s, unsigned code)
     }
     if (code < 500 || code == 503 || code == 504 || !s->has_credentials)
         return NOTE_NONE;
-    s->auth_failures++;
-    if (s->policy->max_auth_failures > 0 && s->auth_failures >= s->policy->max_auth_failures)
-        s->farewell = (struct smtp_farewell){.end = END_ERRORS, .text = text};
+    server_login_failed(&s->base, text);
     return NOTE_AUTH_FAILED;
 }

@@ -34,7 +34,4 @@ struct smtp_offers {
 
 struct smtp_offers smtp_capabilities_offers(struct span reply, const struct policy *policy);
 
-/* Has the administrator taken the keyword out? */
-bool smtp_capabilities_is_hidden(const struct policy *policy, struct span keyword);
-
 #endif

@@ -8,6 +8,7 @@
 #include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
+#include "protocols/word.h"
 
 static const struct smtp_refusal not_offered = {SPAN("502 5.5.1 BDAT is not available\r\n"),
                                                 NOTE_NONE, STRIKE_ALWAYS};
@@ -28,7 +29,7 @@ struct verdict smtp_unknown_chunk(const struct smtp_server *s, struct span windo
 
     if (!smtp_is_quiet(s))
         return verdict_hold();
-    v = smtp_end(s, smtp_without_tls(s, END_VIOLATION),
+    v = smtp_end(s, server_without_tls(&s->base, END_VIOLATION),
                  (struct span)SPAN("554 5.7.0 Chunk size not understood\r\n"), window.len);
     v.note = NOTE_SMUGGLING;
     return v;
@@ -40,7 +41,7 @@ bool smtp_is_last(struct span argument)
 
     return argument.len > last.len &&
            span_equals(span_skip(argument, argument.len - last.len), last) &&
-           smtp_is_blank(argument.data[argument.len - last.len - 1]);
+           word_is_blank(argument.data[argument.len - last.len - 1]);
 }
 
 /* Why no chunk can come now; NULL: one may. */
@@ -117,7 +118,7 @@ static struct verdict pass(struct smtp_server *s, const struct line *line,
     smtp_expect(s, chunk->is_last ? PENDING_LAST_CHUNK : PENDING_CHUNK);
     s->chunk_left = chunk->size;
     s->input = chunk->size > 0 ? INPUT_CHUNK : INPUT_COMMAND;
-    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->space, EVENT_SPACE, part, 4));
+    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->base.space, EVENT_SPACE, part, 4));
 }
 
 struct verdict smtp_bdat(struct smtp_server *s, struct span window, const struct line *line,

@@ -39,7 +39,7 @@ static struct verdict say_hello(struct smtp_server *s, size_t take, enum smtp_ve
     };
 
     s->replayed = verb;
-    return verdict_send(SIDE_BACKEND, take, reply_join(s->space, EVENT_SPACE, part, 3));
+    return verdict_send(SIDE_BACKEND, take, reply_join(s->base.space, EVENT_SPACE, part, 3));
 }
 
 /* Where the client had no greeting of ours, the backend's is passed on, or what the administrator
@@ -48,15 +48,15 @@ static struct verdict pass_greeting(struct smtp_server *s, struct span window)
 {
     const struct span part[] = {
         SPAN("220 "),
-        span_first(span_of(s->policy->greeting), SMTP_GREETING_MAX),
+        span_first(span_of(s->base.policy->greeting), SERVER_GREETING_MAX),
         LINE_END,
     };
 
-    if (s->policy->greeting != NULL) {
+    if (s->base.policy->greeting != NULL) {
         smtp_client_next(&s->backend);
         return greeted(
             s, SMTP_GATE,
-            verdict_send(SIDE_CLIENT, window.len, reply_join(s->space, EVENT_SPACE, part, 3)));
+            verdict_send(SIDE_CLIENT, window.len, reply_join(s->base.space, EVENT_SPACE, part, 3)));
     }
     smtp_expect(s, PENDING_GREETING);
     return greeted(s, SMTP_GATE, smtp_answer_step(s, window));
@@ -71,7 +71,7 @@ static struct verdict greeting(struct smtp_server *s, struct span window)
     }
     if (s->backend.code != 220)
         return verdict_next_backend(window.len);
-    if (s->policy->tls != FRONT_STARTTLS)
+    if (s->base.policy->tls != FRONT_STARTTLS)
         return pass_greeting(s, window);
     smtp_client_next(&s->backend);
     if (s->hello == VERB_UNKNOWN)
@@ -100,7 +100,7 @@ static struct verdict replay(struct smtp_server *s, struct span window)
     if (s->replayed == VERB_EHLO && code >= 400)
         return say_hello(s, window.len, VERB_HELO);
     if (s->replayed == VERB_EHLO)
-        s->offers = smtp_capabilities_offers(window, s->policy);
+        s->offers = smtp_capabilities_offers(window, s->base.policy);
     s->phase = SMTP_GATE;
     return verdict_more(window.len);
 }

@@ -4,6 +4,7 @@
 #include "protocols/smtp_envelope.h"
 
 #include "protocols/smtp_verb.h"
+#include "protocols/word.h"
 
 static bool is_alnum(char c)
 {
@@ -196,7 +197,7 @@ static size_t blanks(struct span s)
 {
     size_t n = 0;
 
-    while (n < s.len && smtp_is_blank(s.data[n]))
+    while (n < s.len && word_is_blank(s.data[n]))
         n++;
     return n;
 }
@@ -210,7 +211,7 @@ static bool splits_auth(struct span s)
         struct span rest = span_skip(s, i + name.len);
         size_t gap = 0;
 
-        while (gap < rest.len && smtp_is_blank((char)(rest.data[gap] & 0x7f)))
+        while (gap < rest.len && word_is_blank((char)(rest.data[gap] & 0x7f)))
             gap++;
         if (gap > 0 && starts_stripped(span_skip(s, i), name) &&
             starts_stripped(span_skip(rest, gap), (struct span)SPAN("=")))
@@ -243,7 +244,7 @@ static size_t path_length(struct span s)
 static bool path_hides_auth(struct span path)
 {
     for (size_t i = 0; i + 1 < path.len; i++)
-        if (path.data[i] == '>' || smtp_is_blank(path.data[i]))
+        if (path.data[i] == '>' || word_is_blank(path.data[i]))
             return shows_auth(span_skip(path, i));
     return false;
 }
@@ -252,7 +253,7 @@ static size_t word(struct span s)
 {
     size_t n = 0;
 
-    while (n < s.len && !smtp_is_blank(s.data[n]))
+    while (n < s.len && !word_is_blank(s.data[n]))
         n++;
     return n;
 }

@@ -3,10 +3,12 @@
  * understand the backend does not get, so both always agree on what is a command. A command that we
  * refuse waits in the window until all earlier ones are answered; so replies keep their order
  * without a store. */
+#include "protocols/foreign.h"
 #include "protocols/sasl.h"
 #include "protocols/smtp_envelope.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
+#include "protocols/word.h"
 
 static const struct smtp_refusal must_start_tls = {
     SPAN("530 5.7.0 Must issue a STARTTLS command first\r\n"), NOTE_TLS_NEEDED, STRIKE_ALWAYS};
@@ -33,11 +35,11 @@ static const struct smtp_refusal no_relay = {SPAN("554 5.7.1 Relay access denied
 
 static bool may_relay(const struct smtp_server *s, struct span text)
 {
-    switch (s->policy->relay) {
+    switch (s->base.policy->relay) {
     case RELAY_BACKEND: return true;
     case RELAY_DOMAINS:
         return s->is_logged_in ||
-               smtp_rcpt_is_ours(text, &s->policy->relay_domains, s->offers.utf8);
+               smtp_rcpt_is_ours(text, &s->base.policy->relay_domains, s->offers.utf8);
     case RELAY_LOGIN: return s->is_logged_in;
     case RELAY_UNSET: break;
     }
@@ -47,7 +49,7 @@ static bool may_relay(const struct smtp_server *s, struct span text)
 /* TLS is enforced, and this would need a backend. */
 static bool needs_tls(const struct smtp_server *s, enum smtp_verb verb)
 {
-    return s->phase == SMTP_PREAMBLE && s->policy->is_enforced && verb != VERB_SPOOF &&
+    return s->phase == SMTP_PREAMBLE && s->base.policy->is_enforced && verb != VERB_SPOOF &&
            verb != VERB_UNKNOWN;
 }
 
@@ -132,7 +134,8 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
     *auth_at = 0;
     if (needs_tls(s, command->verb))
         return &must_start_tls;
-    if (s->policy->relay == RELAY_LOGIN && !s->is_logged_in && !is_for_everybody(command->verb))
+    if (s->base.policy->relay == RELAY_LOGIN && !s->is_logged_in &&
+        !is_for_everybody(command->verb))
         return s->is_mail_refused && command->verb != VERB_MAIL ? &login_first_again : &login_first;
     if (s->in_chunks && !may_follow_chunk(command->verb))
         return &in_chunks;
@@ -159,11 +162,11 @@ static const struct smtp_refusal *judge(const struct smtp_server *s,
         return s->in_transaction && s->is_spoilt ? &smtp_spoilt : NULL; /* a chunk may be missing */
     case VERB_AUTH:
         return s->in_transaction || s->is_logged_in ? &in_transaction : smtp_auth_judge(s, command);
-    case VERB_ETRN: return s->policy->relay == RELAY_BACKEND ? NULL : &not_offered;
+    case VERB_ETRN: return s->base.policy->relay == RELAY_BACKEND ? NULL : &not_offered;
     case VERB_STARTTLS:
-        if (s->is_secure)
+        if (s->base.is_secure)
             return &tls_is_up;
-        if (s->policy->tls != FRONT_STARTTLS)
+        if (s->base.policy->tls != FRONT_STARTTLS)
             return &not_offered;
         return s->in_transaction || s->is_logged_in ? &in_transaction : NULL;
     case VERB_SPOOF: return &smtp_spoof;
@@ -267,7 +270,7 @@ static struct verdict run(struct smtp_server *s, struct span window, const struc
     struct verdict v;
     size_t auth_at;
 
-    if (command->verb == VERB_UNKNOWN && is_allowed(s->policy, command->word))
+    if (command->verb == VERB_UNKNOWN && is_allowed(s->base.policy, command->word))
         command->verb = VERB_ALLOWED;
     if (command->verb == VERB_HTTP)
         return smtp_foreign(s, window, NOTE_HTTP);
@@ -305,7 +308,7 @@ struct verdict smtp_gate_command(struct smtp_server *s, struct span window)
     struct smtp_command command;
     struct line line;
 
-    if (!s->is_secure && smtp_is_client_hello(window))
+    if (!s->base.is_secure && foreign_is_client_hello(window))
         return smtp_foreign(s, window, NOTE_TLS_ON_PLAINTEXT_PORT);
     switch (line_find(window, line_limit(window), &line)) {
     case LINE_PARTIAL: return verdict_more(0);
@@ -330,7 +333,7 @@ static struct verdict parameters(struct smtp_server *s, struct span window)
         return verdict_more(0); /* never: it was found when the command was judged */
     drop = smtp_mail_drop(line.text);
     rest = span_skip(line.text, drop);
-    while (rest.len > 0 && smtp_is_blank(rest.data[0])) {
+    while (rest.len > 0 && word_is_blank(rest.data[0])) {
         rest = span_skip(rest, 1);
         drop++;
     }
@@ -360,7 +363,7 @@ static struct verdict refuse_content(const struct smtp_server *s, struct span wi
 static struct verdict content(struct smtp_server *s, struct span window)
 {
     const struct smtp_content_piece piece =
-        smtp_content_next(&s->content, window, s->space, EVENT_SPACE);
+        smtp_content_next(&s->content, window, s->base.space, EVENT_SPACE);
 
     switch (piece.kind) {
     case CONTENT_MORE: return verdict_more(piece.take);

@@ -76,18 +76,9 @@ struct verdict smtp_violation(const struct smtp_server *s, struct span window)
     return v;
 }
 
-enum end smtp_without_tls(const struct smtp_server *s, enum end end)
-{
-    return s->is_told ? END_TLS_REQUIRED : end;
-}
-
 void smtp_strike(struct smtp_server *s)
 {
-    s->errors++;
-    if (s->policy->max_errors == 0 || s->errors < s->policy->max_errors)
-        return;
-    s->farewell = (struct smtp_farewell){.end = smtp_without_tls(s, END_ERRORS),
-                                         .text = SPAN("421 4.7.0 Too many errors\r\n")};
+    server_strike(&s->base, (struct span)SPAN("421 4.7.0 Too many errors\r\n"));
 }
 
 static bool is_strike(struct smtp_server *s, enum smtp_strike kind)
@@ -110,7 +101,7 @@ struct verdict smtp_refuse(struct smtp_server *s, size_t take, const struct smtp
         return verdict_hold();
     v.note = r->note;
     if (r->note == NOTE_TLS_NEEDED)
-        s->is_told = true;
+        s->base.is_told = true;
     if (is_strike(s, r->strike))
         smtp_strike(s);
     return v;
@@ -172,11 +163,6 @@ struct verdict smtp_foreign(const struct smtp_server *s, struct span window, enu
 
     v.note = note;
     return v;
-}
-
-bool smtp_is_client_hello(struct span window)
-{
-    return window.len >= 2 && window.data[0] == 0x16 && window.data[1] == 0x03;
 }
 
 /* RFC 3207, section 4. What came in the same breath was sent in the clear by whoever

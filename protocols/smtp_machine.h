@@ -5,7 +5,7 @@
 #define STARTTLSD_SMTP_MACHINE_H
 
 #include "protocols/line.h"
-#include "protocols/protocol.h"
+#include "protocols/server.h"
 #include "protocols/smtp_capabilities.h"
 #include "protocols/smtp_client.h"
 #include "protocols/smtp_content.h"
@@ -15,9 +15,6 @@
 
 /* HELP is the longest that servers say; a reply without end would keep a session for ever. */
 #define SMTP_REPLY_LINES_MAX 1000
-
-/* Octets of what the administrator wrote that fit in our own greeting. */
-#define SMTP_GREETING_MAX ((size_t)256)
 
 /* What a client may call itself (RFC 5321, section 4.5.3.1.2). */
 #define SMTP_NAME_MAX ((size_t)255)
@@ -74,25 +71,12 @@ enum smtp_output {
     OUTPUT_LINE_END, /* the LF of a line that has been passed on: it becomes CRLF */
 };
 
-/* Said, then the session ends: at the next step, whatever it is about. */
-struct smtp_farewell {
-    enum end end; /* END_NONE: no such thing */
-    struct span text;
-};
-
 struct smtp_refusal;
 
 struct smtp_server {
-    const struct policy *policy;
-    const struct learned *learned; /* as facts.learned */
+    struct server base;
     enum smtp_phase phase;
-    struct smtp_farewell farewell;
-    unsigned errors;
 
-    bool is_secure;       /* TLS with the client is up */
-    bool is_told;         /* that it must start TLS */
-    bool is_draining;     /* goodbye when nothing is lost by it */
-    bool is_eof;          /* the client will send no more */
     bool in_transaction;  /* a MAIL was accepted */
     bool has_recipient;   /* and a RCPT */
     bool is_mail_refused; /* by us: what belongs to it is refused too */
@@ -107,7 +91,6 @@ struct smtp_server {
 
     bool is_logged_in;
     bool has_credentials; /* of the SASL exchange under way: something was sent */
-    unsigned auth_failures;
 
     enum smtp_input input;
     size_t chunk_left;
@@ -127,8 +110,6 @@ struct smtp_server {
     enum smtp_verb replayed; /* to the backend in hand, last */
     size_t name_len;
     char name[SMTP_NAME_MAX];
-
-    char *space; /* the event's */
 };
 
 enum smtp_strike { STRIKE_ALWAYS, STRIKE_NEVER, STRIKE_ONCE_A_TRANSACTION };
@@ -159,9 +140,6 @@ struct verdict smtp_lost(const struct smtp_server *s, size_t take);
 /* The same when it says what no server may say here. */
 struct verdict smtp_violation(const struct smtp_server *s, struct span window);
 
-/* `end`, or the better reason: the client was told that it must start TLS, and did not. */
-enum end smtp_without_tls(const struct smtp_server *s, enum end end);
-
 /* The client has made a mistake; one too many ends the session. */
 void smtp_strike(struct smtp_server *s);
 
@@ -185,9 +163,6 @@ extern const struct smtp_refusal smtp_unknown, smtp_spoof, smtp_too_long, smtp_s
  * none (DESIGN, section 9). */
 MUST_CHECK struct verdict smtp_foreign(const struct smtp_server *s, struct span window,
                                        enum note note);
-
-/* Does the window begin with a TLS record of a handshake (RFC 8446, section 5.1)? */
-bool smtp_is_client_hello(struct span window);
 
 /* STARTTLS outside TLS, its line at the front of the window. */
 MUST_CHECK struct verdict smtp_starttls(struct smtp_server *s, struct span window,

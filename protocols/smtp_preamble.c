@@ -12,23 +12,24 @@ static struct verdict hello(struct smtp_server *s, const struct line *line,
                             const struct smtp_command *command)
 {
     const struct span helo[] = {
-        SPAN("250 "), span_first(span_of(s->policy->hostname), SMTP_GREETING_MAX), LINE_END};
+        SPAN("250 "), span_first(span_of(s->base.policy->hostname), SERVER_GREETING_MAX), LINE_END};
 
     if (command->argument.len == 0 || command->argument.len > SMTP_NAME_MAX)
         return smtp_refuse(s, line->take, &no_name);
     s->hello = command->verb;
     s->name_len = command->argument.len;
     memcpy(s->name, command->argument.data, s->name_len);
-    return verdict_send(SIDE_CLIENT, line->take,
-                        command->verb == VERB_EHLO
-                            ? smtp_capabilities_reply(s->policy, s->learned, s->space, EVENT_SPACE)
-                            : reply_join(s->space, EVENT_SPACE, helo, 3));
+    return verdict_send(
+        SIDE_CLIENT, line->take,
+        command->verb == VERB_EHLO
+            ? smtp_capabilities_reply(s->base.policy, s->base.learned, s->base.space, EVENT_SPACE)
+            : reply_join(s->base.space, EVENT_SPACE, helo, 3));
 }
 
 static struct verdict quit(const struct smtp_server *s, struct span window)
 {
-    return smtp_end(s, smtp_without_tls(s, END_CLIENT_QUIT), (struct span)SPAN("221 2.0.0 Bye\r\n"),
-                    window.len);
+    return smtp_end(s, server_without_tls(&s->base, END_CLIENT_QUIT),
+                    (struct span)SPAN("221 2.0.0 Bye\r\n"), window.len);
 }
 
 static struct verdict run(struct smtp_server *s, struct span window, const struct line *line)

@@ -15,29 +15,25 @@ static_assert(EVENT_SPACE > WINDOW_MAX + 1024, "an EHLO reply fits, and what is 
 static void init(void *machine, const struct policy *policy, const struct facts *facts)
 {
     struct smtp_server *s = machine;
-    bool is_alone = policy->tls == FRONT_STARTTLS && !facts->is_secure;
 
     *s = (struct smtp_server){
-        .policy = policy,
-        .learned = facts->learned,
-        .is_secure = facts->is_secure,
-        .auth_failures = facts->auth_failures,
-        .phase = is_alone ? SMTP_PREAMBLE : SMTP_CONNECTING,
+        .base = server_blank(policy, facts),
+        .phase = server_is_alone(policy, facts->is_secure) ? SMTP_PREAMBLE : SMTP_CONNECTING,
     };
     smtp_client_init(&s->backend);
 }
 
 static struct verdict greet(struct smtp_server *s)
 {
-    const struct policy *policy = s->policy;
+    const struct policy *policy = s->base.policy;
     const char *words = policy->greeting == NULL ? policy->hostname : policy->greeting;
     const struct span part[] = {
         SPAN("220 "),
-        span_first(span_of(words), SMTP_GREETING_MAX),
+        span_first(span_of(words), SERVER_GREETING_MAX),
         span_of(policy->greeting == NULL ? " ESMTP\r\n" : "\r\n"),
     };
 
-    return verdict_send(SIDE_CLIENT, 0, reply_join(s->space, EVENT_SPACE, part, 3));
+    return verdict_send(SIDE_CLIENT, 0, reply_join(s->base.space, EVENT_SPACE, part, 3));
 }
 
 static struct verdict on_client(struct smtp_server *s)
@@ -71,7 +67,7 @@ static struct verdict after_eof(const struct smtp_server *s, size_t take)
         return smtp_end(s, END_CLIENT_LOST, (struct span){0}, take);
     if (!smtp_is_quiet(s) && !smtp_is_clients_turn(s))
         return verdict_more(0);
-    v = smtp_end(s, smtp_without_tls(s, END_CLIENT_CLOSED), (struct span){0}, take);
+    v = smtp_end(s, server_without_tls(&s->base, END_CLIENT_CLOSED), (struct span){0}, take);
     if (s->phase == SMTP_GATE && smtp_is_quiet(s)) {
         v.to = SIDE_BACKEND;
         v.text = (struct span)SPAN("QUIT\r\n");
@@ -92,13 +88,13 @@ static struct verdict on_client_bytes(struct smtp_server *s, struct span window)
 
 static struct verdict on_bytes(struct smtp_server *s, enum side side, struct span window)
 {
-    if (s->phase == SMTP_GATE && s->is_draining && smtp_is_at_rest(s))
+    if (s->phase == SMTP_GATE && s->base.is_draining && smtp_is_at_rest(s))
         return drain(s, window.len);
     if (side == SIDE_CLIENT)
         return on_client_bytes(s, window);
     if (s->phase != SMTP_GATE)
         return smtp_connect_step(s, window);
-    if (s->is_eof && (smtp_is_quiet(s) || smtp_is_clients_turn(s)))
+    if (s->base.is_eof && (smtp_is_quiet(s) || smtp_is_clients_turn(s)))
         return after_eof(s, window.len);
     return smtp_answer_step(s, window);
 }
@@ -107,9 +103,9 @@ static struct verdict step(void *machine, const struct event *event, struct span
 {
     struct smtp_server *s = machine;
 
-    s->space = event->space;
-    if (s->farewell.end != END_NONE)
-        return smtp_end(s, s->farewell.end, s->farewell.text, window.len);
+    s->base.space = event->space;
+    if (s->base.farewell.end != END_NONE)
+        return smtp_end(s, s->base.farewell.end, s->base.farewell.text, window.len);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(s, event->side, window);
     case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s);
@@ -123,17 +119,17 @@ static struct verdict step(void *machine, const struct event *event, struct span
             return s->phase == SMTP_GATE && smtp_is_quiet(s)
                        ? smtp_end(s, END_BACKEND_CLOSED, (struct span){0}, 0)
                        : smtp_lost(s, 0);
-        s->is_eof = true;
+        s->base.is_eof = true;
         return after_eof(s, 0);
     case EVENT_LOST: return smtp_lost(s, 0);
     case EVENT_DEADLINE:
-        return smtp_end(s, smtp_without_tls(s, END_TIMEOUT),
+        return smtp_end(s, server_without_tls(&s->base, END_TIMEOUT),
                         (struct span)SPAN("421 4.4.2 Timeout, closing connection\r\n"), 0);
     case EVENT_BUSY:
         return smtp_end(s, event->reason,
                         (struct span)SPAN("421 4.3.2 Too busy, try again later\r\n"), 0);
     case EVENT_DRAIN:
-        s->is_draining = true;
+        s->base.is_draining = true;
         if (s->phase == SMTP_GATE && !smtp_is_at_rest(s))
             return verdict_more(0);
         return drain(s, 0);

@@ -2,6 +2,9 @@
 /* SMTP command lines: the verb, by a table of all that we know, and what stands behind it. */
 #include "protocols/smtp_verb.h"
 
+#include "protocols/foreign.h"
+#include "protocols/word.h"
+
 static const struct {
     struct span word;
     enum smtp_verb verb;
@@ -15,11 +18,7 @@ static const struct {
     {SPAN("AUTH"), VERB_AUTH},     {SPAN("BURL"), VERB_BURL},
     {SPAN("ETRN"), VERB_ETRN},     {SPAN("STARTTLS"), VERB_STARTTLS},
     {SPAN("XCLIENT"), VERB_SPOOF}, {SPAN("XFORWARD"), VERB_SPOOF},
-    {SPAN("PROXY"), VERB_SPOOF},   {SPAN("GET"), VERB_HTTP},
-    {SPAN("POST"), VERB_HTTP},     {SPAN("HEAD"), VERB_HTTP},
-    {SPAN("PUT"), VERB_HTTP},      {SPAN("DELETE"), VERB_HTTP},
-    {SPAN("OPTIONS"), VERB_HTTP},  {SPAN("CONNECT"), VERB_HTTP},
-    {SPAN("TRACE"), VERB_HTTP},    {SPAN("PATCH"), VERB_HTTP},
+    {SPAN("PROXY"), VERB_SPOOF},
 };
 
 /* What some backends understand, and we don't; and why it cannot pass. */
@@ -43,45 +42,20 @@ static const struct {
     {SPAN("VERB"), "makes the server say more than one reply to a command"},
 };
 
-/* A verb of HTTP is not enough: a target or a version must follow (RFC 9112, section 3). */
-static bool is_request_line(struct span argument)
-{
-    static const struct span version = SPAN(" HTTP/");
-
-    if (argument.len > 0 && (argument.data[0] == '/' || argument.data[0] == '*'))
-        return true;
-    if (span_starts(argument, (struct span)SPAN("http://")) ||
-        span_starts(argument, (struct span)SPAN("https://")))
-        return true;
-    for (size_t i = 0; i + version.len <= argument.len; i++)
-        if (span_starts(span_skip(argument, i), version))
-            return true;
-    return false;
-}
-
-static struct span trim(struct span s)
-{
-    while (s.len > 0 && smtp_is_blank(s.data[0]))
-        s = span_skip(s, 1);
-    while (s.len > 0 && smtp_is_blank(s.data[s.len - 1]))
-        s.len--;
-    return s;
-}
-
 struct smtp_command smtp_command_parse(struct span text)
 {
     struct smtp_command command = {.verb = VERB_UNKNOWN};
     size_t len = 0;
 
-    while (len < text.len && !smtp_is_blank(text.data[len]))
+    while (len < text.len && !word_is_blank(text.data[len]))
         len++;
     command.word = span_first(text, len);
-    command.argument = trim(span_skip(text, len));
+    command.argument = word_trim(span_skip(text, len));
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (span_equals(command.word, verbs[i].word))
             command.verb = verbs[i].verb;
-    if (command.verb == VERB_HTTP && !is_request_line(command.argument))
-        command.verb = VERB_UNKNOWN;
+    if (command.verb == VERB_UNKNOWN && foreign_is_http(text))
+        command.verb = VERB_HTTP;
     return command;
 }
 
@@ -90,11 +64,11 @@ const char *smtp_verb_veto(struct span word)
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (!span_equals(word, verbs[i].word))
             continue;
-        if (verbs[i].verb == VERB_SPOOF)
-            return "claims to come from another client";
-        return verbs[i].verb == VERB_HTTP ? "is the word of a browser (HTTP)"
-                                          : "is a command that starttlsd itself deals with";
+        return verbs[i].verb == VERB_SPOOF ? "claims to come from another client"
+                                           : "is a command that starttlsd itself deals with";
     }
+    if (foreign_is_http_verb(word))
+        return "is the word of a browser (HTTP)";
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (span_equals(word, others[i].word))
             return others[i].why;
@@ -122,7 +96,7 @@ static bool ends_with(struct span s, struct span end)
 bool smtp_ends_with_verb(struct span word)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (verbs[i].verb != VERB_HTTP && ends_with(word, verbs[i].word))
+        if (ends_with(word, verbs[i].word))
             return true;
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         if (ends_with(word, others[i].word))
@@ -143,8 +117,8 @@ bool smtp_chunk_parse(struct span argument, struct smtp_chunk *chunk)
             return false;
         chunk->size = chunk->size * 10 + digit;
     }
-    rest = trim(span_skip(argument, i));
+    rest = word_trim(span_skip(argument, i));
     chunk->is_last = span_equals(rest, (struct span)SPAN("LAST"));
     chunk->is_exact = chunk->is_last || rest.len == 0;
-    return i > 0 && (i == argument.len || smtp_is_blank(argument.data[i]));
+    return i > 0 && (i == argument.len || word_is_blank(argument.data[i]));
 }

@@ -46,12 +46,6 @@ struct smtp_command {
  */
 struct smtp_command smtp_command_parse(struct span text);
 
-/* Some readers take more than SP and HTAB for blank; what is blank to any must be blank to us. */
-static inline bool smtp_is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\v' || c == '\f';
-}
-
 /* protocol.h: veto. */
 const char *smtp_verb_veto(struct span verb);
 

@@ -66,10 +66,30 @@ static void forget(struct player *p)
         p->outcome = VERDICT_MORE;
 }
 
+/* What the backend of PLAY_FROM_GATE says. */
+static struct span greeting_of(const struct protocol *protocol)
+{
+    static const struct {
+        const char *protocol;
+        struct span greeting;
+    } greetings[] = {
+        {"smtp", SPAN("220 x\r\n")},
+        {"imap", SPAN("* OK x\r\n")},
+        {"pop3", SPAN("+OK x\r\n")},
+    };
+
+    for (size_t i = 0; i < sizeof greetings / sizeof *greetings; i++)
+        if (strcmp(greetings[i].protocol, protocol->name) == 0)
+            return greetings[i].greeting;
+    fail_msg("no greeting for %s", protocol->name);
+    return (struct span){0};
+}
+
 static void begin(struct player *p, const struct stage *stage)
 {
     const struct facts facts = {.is_secure = stage->policy->tls == FRONT_IMPLICIT,
                                 .learned = stage->learned};
+    const struct span greeting = greeting_of(stage->protocol);
 
     player_begin(p, stage->protocol, stage->policy, &facts);
     switch (stage->from) {
@@ -84,7 +104,7 @@ static void begin(struct player *p, const struct stage *stage)
     }
     if (stage->from == PLAY_FROM_GATE) {
         player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
-        player_feed(p, SIDE_BACKEND, "220 x\r\n", 7);
+        player_feed(p, SIDE_BACKEND, greeting.data, greeting.len);
         assert_int_equal(p->notes, 1u << NOTE_NONE | 1u << NOTE_GREETED);
     }
     forget(p);

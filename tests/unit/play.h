@@ -41,8 +41,13 @@ enum play_from {
     PLAY_FROM_ACCEPT,   /* nothing is said; with implicit TLS its handshake is over */
     PLAY_FROM_GREETING, /* ours is said; SMTP: the preamble */
     PLAY_FROM_SECURED,  /* TLS is up, or not wanted, and a backend is to be connected */
-    PLAY_FROM_GATE,     /* the backend has greeted with `220 x` */
+    PLAY_FROM_GATE,     /* the backend has greeted, with x for its name */
 };
+
+/* The module that is played; others than SMTP's define it before they include this. */
+#ifndef PLAYED
+#define PLAYED &smtp_protocol
+#endif
 
 /* Where a dialogue takes place. */
 struct stage {
@@ -57,7 +62,7 @@ struct stage {
 void play_turns(const struct stage *stage, const struct turn *turn, size_t count);
 
 #define PLAY_KNOWING(learned, policy, from, dialogue)                                              \
-    play_turns(&(const struct stage){&smtp_protocol, policy, learned, from}, dialogue,             \
+    play_turns(&(const struct stage){PLAYED, policy, learned, from}, dialogue,                     \
                sizeof(dialogue) / sizeof((dialogue)[0]))
 
 #define PLAY(policy, from, dialogue) PLAY_KNOWING(NULL, policy, from, dialogue)
@@ -65,14 +70,14 @@ void play_turns(const struct stage *stage, const struct turn *turn, size_t count
 /* Many dialogues of `length` turns each, one behind the other in a table. */
 #define PLAY_EACH(policy, from, table, length)                                                     \
     for (size_t i_ = 0; i_ < sizeof(table) / sizeof((table)[0]); i_ += (length))                   \
-    play_turns(&(const struct stage){&smtp_protocol, policy, NULL, from}, (table) + i_, length)
+    play_turns(&(const struct stage){PLAYED, policy, NULL, from}, (table) + i_, length)
 
 /* One beginning, and each of these turns as its last. */
 void play_ends(const struct stage *stage, const struct turn *beginning, size_t count,
                const struct turn *end, size_t end_count);
 
 #define PLAY_ENDS(policy, from, beginning, ends)                                                   \
-    play_ends(&(const struct stage){&smtp_protocol, policy, NULL, from}, beginning,                \
+    play_ends(&(const struct stage){PLAYED, policy, NULL, from}, beginning,                        \
               sizeof(beginning) / sizeof((beginning)[0]), ends, sizeof(ends) / sizeof((ends)[0]))
 
 #endif
