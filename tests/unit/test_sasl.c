@@ -82,11 +82,47 @@ static void octets_of_base64_and_no_others(void **state)
     }
 }
 
+static void names_of_mechanisms(void **state)
+{
+    static const struct {
+        struct span name;
+        bool is_one;
+    } row[] = {
+        {SPAN("PLAIN"), true},   {SPAN("x_own-1"), true}, {SPAN("ABCDEFGHIJKLMNOPQRST"), true},
+        {SPAN(""), false},       {SPAN("PL AIN"), false}, {SPAN("ABCDEFGHIJKLMNOPQRSTU"), false},
+        {SPAN("PLAIN="), false}, {SPAN("*"), false},      {SPAN("\xc3\xa4"), false},
+    };
+
+    for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+        assert_int_equal(sasl_is_mechanism(row[i].name), row[i].is_one);
+}
+
+static void lines_of_an_exchange(void **state)
+{
+    static char text[SASL_LINE_MAX + 1];
+    struct line line;
+
+    assert_int_equal(sasl_line_find((struct span)SPAN("YQ=="), &line), SASL_PARTIAL);
+    assert_int_equal(sasl_line_find((struct span)SPAN("YQ==\r\nx"), &line), SASL_RESPONSE);
+    assert_int_equal(line.take, 6);
+    assert_int_equal(sasl_line_find((struct span)SPAN("*\n"), &line), SASL_RESPONSE);
+    assert_int_equal(sasl_line_find((struct span)SPAN("QUIT x\r\n"), &line), SASL_BAD);
+    assert_int_equal(line.take, 8);
+    assert_int_equal(sasl_line_find((struct span)SPAN("YQ\r=\r\n"), &line), SASL_BAD);
+    memset(text, 'a', sizeof text);
+    assert_int_equal(sasl_line_find((struct span){text, SASL_LINE_MAX - 1}, &line), SASL_PARTIAL);
+    assert_int_equal(sasl_line_find((struct span){text, SASL_LINE_MAX}, &line), SASL_TOO_LONG);
+    text[SASL_LINE_MAX - 1] = '\n';
+    assert_int_equal(sasl_line_find((struct span){text, sizeof text}, &line), SASL_RESPONSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mechanisms),
         cmocka_unit_test(responses),
+        cmocka_unit_test(names_of_mechanisms),
+        cmocka_unit_test(lines_of_an_exchange),
         cmocka_unit_test(octets_of_base64_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
