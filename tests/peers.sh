@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # Fetches the peers of the end-to-end tests that cannot be installed: mail servers that exclude Postfix
-# as packages, unpacked into build/peers/NAME and never installed (tests/e2e/peers.py runs them from
-# there), and nodemailer from npm. What is there is not fetched again. What cannot be had is told, and no
-# failure here: the tests that lack it say so, and fail where CI=true.
+# or Dovecot as packages, unpacked into build/peers/NAME and never installed (tests/e2e/peers.py runs them
+# from there), and two clients from npm. What is there is not fetched again. What cannot be had is told,
+# and no failure here: the tests that lack it say so, and fail where CI=true.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -76,12 +76,27 @@ fetch_npm() {
     ) || failed="$failed $name"
 }
 
+# The same with all that it depends on: tests/e2e/NAME has their digests.
+fetch_locked() {
+    place=$peers/$1
+    [ ! -e "$place/complete" ] || return 0
+    rm -rf "${place:?}"
+    mkdir -p "$place"
+    cp "tests/e2e/$1"/package*.json "$place" && (
+        cd "$place" && npm ci --silent --ignore-scripts --no-audit --no-fund --fetch-retry-mintimeout=500 \
+            --fetch-retry-maxtimeout=1000 && : >complete
+    ) || failed="$failed $1"
+}
+
 mkdir -p "$peers"
 {
     fetch_debian exim exim4-daemon-light exim4-base
     fetch_debian opensmtpd opensmtpd
+    fetch_debian courier courier-imap courier-pop courier-authlib-userdb
+    fetch_debian cyrus cyrus-imapd cyrus-pop3d sasl2-bin libsasl2-modules
     fetch_npm nodemailer 7.0.13 \
         3cd0c548974ff8a16076c1b76733170a0aae3bb23a31c8d8daf96a20b8ed25dd21cbcc04bedba04bdc4a445d8d5a53cd1b1bcb09795334869ee2c7ab23b7629f
+    fetch_locked imapflow
 } >"$peers/log" 2>&1
 
 [ -z "$failed" ] || echo "starttlsd: could not fetch$failed (see build/peers/log); what needs them is not tested" >&2

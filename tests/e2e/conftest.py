@@ -13,7 +13,9 @@ import pytest
 
 import peers
 from backends import Backend
-from dovecot import Dovecot
+from courier import Courier
+from cyrus import Cyrus
+from dovecot import Dovecot, DovecotMailboxes
 from exim import Exim
 from gateway import SANITIZED, Starttlsd, status
 from opensmtpd import OpenSMTPD
@@ -228,6 +230,24 @@ def exim():
 @pytest.fixture(scope="session")
 def opensmtpd():
     yield from unpacked(OpenSMTPD)
+
+
+@pytest.fixture(scope="session")
+def dovecot():
+    """Its mailboxes; `.imap` and `.pop3` are its addresses, as those of the next two."""
+    if not DovecotMailboxes.is_there():
+        unavailable("dovecot-imapd and dovecot-pop3d are not installed (make deps)")
+    yield from real(DovecotMailboxes, "Dovecot")
+
+
+@pytest.fixture(scope="session")
+def courier():
+    yield from unpacked(Courier)
+
+
+@pytest.fixture(scope="session")
+def cyrus():
+    yield from unpacked(Cyrus)
 
 
 @pytest.fixture

@@ -1,33 +1,34 @@
 # SPDX-License-Identifier: ISC
-"""Dovecot's authentication service alone, for Postfix to ask (protocol of smtpd_sasl_type = dovecot)."""
+"""A real Dovecot: its authentication service alone, for Postfix to ask, or IMAP and POP3 in front of maildirs."""
 import pathlib
+import shutil
 import subprocess
+import uuid
 
 from gateway import eventually
+from mailboxes import USERS, Mailboxes
 
 CONFIGURATION = """\
 base_dir = {directory}/run
 state_dir = {directory}/run
 log_path = {directory}/log
-protocols =
 listen = 127.0.0.1
-ssl = no
 disable_plaintext_auth = no
-auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-256
 # A wrong password is answered at once: tests cannot wait two seconds for each.
 auth_failure_delay = 0
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN {directory}/users
 }}
+# And a new user for whoever wants an empty mailbox.
+passdb {{
+  driver = static
+  args = password=secret
+  username_filter = new-*
+}}
 userdb {{
   driver = static
-  args = uid=nobody gid=nogroup home=/nonexistent
-}}
-service auth {{
-  unix_listener {directory}/auth {{
-    mode = 0666
-  }}
+  args = uid=nobody gid=nogroup home={directory}/mail/%u
 }}
 # Nor for those that follow from the same address.
 service anvil {{
@@ -40,9 +41,53 @@ service stats {{
     mode = 0600
   }}
 }}
+{services}"""
+
+AUTHENTICATION = """\
+protocols =
+ssl = no
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-256
+# The protocol of smtpd_sasl_type = dovecot.
+service auth {{
+  unix_listener {directory}/auth {{
+    mode = 0666
+  }}
+}}
 """
 
-USERS = {"alice": "secret", "bob": "pass word", "carol": ""}
+MAILBOXES = """\
+protocols = imap pop3
+{tls}
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-256 apop
+mail_location = maildir:{directory}/mail/%u
+mail_max_userip_connections = 0
+mail_fsync = never
+maildir_very_dirty_syncs = yes
+mail_plugins = zlib
+protocol imap {{
+  mail_plugins = zlib imap_zlib
+}}
+service imap-login {{
+  service_count = 0
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  service_count = 0
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+"""
+
+NO_PASSWORD = {"carol": ""}
 
 
 class Dovecot:
@@ -51,18 +96,25 @@ class Dovecot:
         self.directory.chmod(0o755)
         self.socket = self.directory / "auth"
         self.process = None
-        (self.directory / "dovecot.conf").write_text(CONFIGURATION.format(directory=directory))
-        (self.directory / "users").write_text("".join(f"{name}:{{PLAIN}}{word}\n" for name, word in USERS.items()))
+        (self.directory / "dovecot.conf").write_text(CONFIGURATION.format(directory=directory, services=self.services()))
+        users = {**USERS, **NO_PASSWORD}
+        (self.directory / "users").write_text("".join(f"{name}:{{PLAIN}}{word}\n" for name, word in users.items()))
+
+    def services(self):
+        return AUTHENTICATION.format(directory=self.directory)
 
     def start(self):
         self.process = subprocess.Popen(["dovecot", "-F", "-c", self.directory / "dovecot.conf"],
                                         stdin=subprocess.DEVNULL, stderr=(self.directory / "stderr").open("wb"))
-        eventually(self.is_up, what="Dovecot's socket")
+        eventually(self.greets, what="Dovecot's socket")
         return self
 
-    def is_up(self):
-        assert self.process.poll() is None, (self.directory / "stderr").read_text() + self.log()
+    def greets(self):
+        self.check_alive()
         return self.socket.exists()
+
+    def check_alive(self):
+        assert self.process.poll() is None, (self.directory / "stderr").read_text() + self.log()
 
     def stop(self):
         self.process.terminate()
@@ -71,3 +123,27 @@ class Dovecot:
     def log(self):
         path = self.directory / "log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+class DovecotMailboxes(Mailboxes, Dovecot):
+    def __init__(self, directory, certificate=None):
+        """certificate: `CHAIN KEY`, and it offers STARTTLS and STLS itself."""
+        self.tls = "ssl = no"
+        if certificate:
+            self.tls = "ssl = yes\nssl_cert = <{}\nssl_key = <{}".format(*certificate.split())
+        self.take_ports()
+        super().__init__(directory)
+        (self.directory / "mail").mkdir()
+        shutil.chown(self.directory / "mail", "nobody", "nogroup")
+
+    @staticmethod
+    def is_there():
+        return all(pathlib.Path("/usr/lib/dovecot", name).exists() for name in ("imap", "pop3"))
+
+    @staticmethod
+    def new_user():
+        """Name and password of somebody whose mailbox is empty."""
+        return f"new-{uuid.uuid4().hex}", "secret"
+
+    def services(self):
+        return MAILBOXES.format(directory=self.directory, tls=self.tls, imap=self.imap_port, pop3=self.pop3_port)

@@ -24,18 +24,20 @@ mount --make-rprivate /
 mount -t overlay -o "lowerdir=$unpacked/usr:/usr" none /usr
 mount -t overlay -o "lowerdir=$home/etc:/etc" none /etc
 mount --bind "$home/var" /var
+mount --bind "$home/var/run" /run
 exec "$@"
 """
 
 UNPRIVILEGED = 65534  # who owns the mail
 
 
-def run(words, data=b"", **environment):
-    """What a client said; it must succeed."""
+def run(words, data=b"", raw=False, **environment):
+    """What a client said, as text or as it is; it must succeed."""
     done = subprocess.run([str(word) for word in words], input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           timeout=60, env={**os.environ, **environment})
-    assert done.returncode == 0, done.stdout.decode(errors="replace")
-    return done.stdout.decode(errors="replace")
+    text = done.stdout.decode(errors="replace")
+    assert done.returncode == 0, text
+    return done.stdout if raw else text
 
 
 def is_there(name):
@@ -92,8 +94,11 @@ class Unpacked:
         eventually(self.greets, what=f"{self.name}'s greeting")
         return self
 
-    def greets(self):
+    def check_alive(self):
         assert self.process.poll() is None, f"{self.name} does not run:\n{self.log()}"
+
+    def greets(self):
+        self.check_alive()
         try:
             with socket.create_connection(("127.0.0.1", self.port), 5) as client:
                 return client.recv(512).startswith(b"220")
