@@ -298,6 +298,18 @@ struct quota *quota_get(struct quotas *all, const char *service)
     return q;
 }
 
+struct quota *quota_share(struct quota *q)
+{
+    assert(q->references > 0 && q->references < UINT32_MAX);
+    q->references++;
+    return q;
+}
+
+const char *quota_service(const struct quota *q)
+{
+    return q->load.service;
+}
+
 void quota_put(struct quota *q)
 {
     assert(q->references > 0);

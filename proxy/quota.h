@@ -28,7 +28,11 @@ void quotas_free(struct quotas *all);
 
 /* One of the service, counted. NULL: no memory, or there are too many. */
 MUST_CHECK struct quota *quota_get(struct quotas *all, const char *service);
+struct quota *quota_share(struct quota *q); /* the same, once more: q */
 void quota_put(struct quota *q);
+
+/* Its name; as long as q is. */
+const char *quota_service(const struct quota *q);
 
 /* How many connections there may be from now on, for sessions of older snapshots too; CONFIG_OFF:
  * any number. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The life of a session: what its sockets and its timer say is turned into events for the module,
  * and after every event one function decides what to wait for. Its beginning: session_open.c;
- * verdicts: session_verdict.c; the way to the backend: session_connect.c; the end: session_end.c. */
+ * verdicts: session_verdict.c; the way to the backend: session_connect.c; behind the login:
+ * session_tunnel.c; the end: session_end.c. */
 #include "proxy/session.h"
 
+#include "proxy/relay.h"
 #include "proxy/session_log.h"
 #include "proxy/snapshot_learned.h"
 
@@ -23,6 +25,8 @@ void session_set_phase(struct session *s, enum phase phase)
  * both. */
 static bool has_room(const struct session *s, enum side from)
 {
+    if (s->phase == PHASE_TUNNEL)
+        return !stream_has_out(from == SIDE_CLIENT ? &s->backend : &s->client);
     if (from == SIDE_BACKEND)
         return !stream_has_out(&s->client) && s->backend.out.len <= SESSION_OWED_MAX;
     return !stream_has_out(&s->backend) && s->client.out.len <= SESSION_OWED_MAX;
@@ -135,16 +139,16 @@ static ev_tstamp gate_due(const struct session *s)
 /* When this session has waited long enough, as things stand. */
 static ev_tstamp due(const struct session *s)
 {
-    const struct service *c = s->service->config;
-
     switch (s->phase) {
-    case PHASE_PREAMBLE: return deadline_after(s->phase_since, c->preamble_timeout_ms);
+    case PHASE_PREAMBLE:
+        return deadline_after(s->phase_since, s->service->config->preamble_timeout_ms);
     case PHASE_HANDSHAKE: /* for our last words alone: as long as for reading them */
-        return deadline_after(s->phase_since,
-                              s->busy != END_NONE ? LINGER_MS : c->handshake_timeout_ms);
+        return deadline_after(s->phase_since, s->busy != END_NONE
+                                                  ? LINGER_MS
+                                                  : s->service->config->handshake_timeout_ms);
     case PHASE_BACKEND: return backend_due(s);
     case PHASE_GATE: return gate_due(s);
-    case PHASE_TUNNEL: return deadline_after(s->active, c->idle_timeout_ms);
+    case PHASE_TUNNEL: return session_tunnel_due(s);
     case PHASE_CLOSING: return deadline_after(s->phase_since, LINGER_MS);
     }
     return DEADLINE_NEVER;
@@ -153,7 +157,7 @@ static ev_tstamp due(const struct session *s)
 /* The client has spoken and is not to be read: nothing will announce that it has gone. */
 static bool is_unwatched(struct session *s)
 {
-    if (s->phase != PHASE_BACKEND && s->phase != PHASE_GATE)
+    if (s->phase != PHASE_BACKEND && s->phase != PHASE_GATE && s->phase != PHASE_TUNNEL)
         return false;
     return !ev_is_active(&s->client_io) || (s->client_io.events & EV_READ) == 0;
 }
@@ -172,10 +176,8 @@ static void note_waiting(struct session *s)
 {
     enum waiting before = s->waiting;
 
-    if (s->phase == PHASE_TUNNEL) {
-        s->waiting = WAITING_CONTENT; /* no module is there to be asked: large reads pay */
-        return;
-    }
+    if (s->snapshot == NULL)
+        return; /* nor is there a module to be asked */
     s->waiting = s->protocol->waiting(s->machine);
     if (s->waiting == WAITING_BACKEND && before != WAITING_BACKEND)
         s->owed_since = deadline_now();
@@ -186,13 +188,15 @@ static void note_waiting(struct session *s)
 void session_fail(struct session *s, const char *why)
 {
     session_log_failed(s, why);
-    if (s->client.failed == STREAM_WELL && s->phase != PHASE_TUNNEL)
+    if (s->phase == PHASE_TUNNEL)
+        session_break(s, END_ERROR);
+    else if (s->client.failed == STREAM_WELL)
         session_tell(s, EVENT_ERROR, SIDE_CLIENT, END_NONE);
     else
         session_close(s, END_ERROR, true);
 }
 
-static void lose(struct session *s, enum side side)
+void session_lose(struct session *s, enum side side)
 {
     const struct stream *stream = session_stream(s, side);
 
@@ -205,22 +209,31 @@ static void lose(struct session *s, enum side side)
     } else if (s->phase == PHASE_BACKEND) {
         session_next_backend(s, false, stream->failure);
     } else if (s->phase == PHASE_TUNNEL) {
-        session_close(s, END_BACKEND_LOST, false);
+        session_break(s, END_BACKEND_LOST);
     } else if (!s->has_ended[SIDE_BACKEND]) {
         s->has_ended[SIDE_BACKEND] = true;
         session_tell(s, EVENT_LOST, SIDE_BACKEND, END_NONE);
     }
 }
 
+/* False: it is broken. */
+static bool push(struct session *s, enum side to)
+{
+    if (s->phase == PHASE_TUNNEL)
+        return relay_push(session_stream(s, to), s->has_ended[side_other(to)]);
+    return stream_flush(session_stream(s, to));
+}
+
 static void flush(struct session *s)
 {
     if (s->phase == PHASE_CLOSING)
         return;
-    if (s->backend.fd >= 0 && s->backend_state == BACKEND_STATE_CONNECTED &&
-        !stream_flush(&s->backend))
-        lose(s, SIDE_BACKEND);
-    if (s->phase != PHASE_CLOSING && !stream_flush(&s->client))
-        lose(s, SIDE_CLIENT);
+    if (s->backend.fd >= 0 && s->backend_state == BACKEND_STATE_CONNECTED && !push(s, SIDE_BACKEND))
+        session_lose(s, SIDE_BACKEND);
+    if (s->phase != PHASE_CLOSING && !push(s, SIDE_CLIENT))
+        session_lose(s, SIDE_CLIENT);
+    if (s->phase == PHASE_TUNNEL && session_tunnel_is_over(s))
+        session_close(s, s->end, false);
 }
 
 void session_rearm(struct session *s)
@@ -252,16 +265,12 @@ static void tell_eof(struct session *s, enum side side)
         session_next_backend(s, false, "closed without a greeting");
         return;
     }
-    if (s->phase == PHASE_TUNNEL) {
-        session_close(s, side == SIDE_CLIENT ? END_CLIENT_CLOSED : END_BACKEND_CLOSED, false);
-        return;
-    }
     s->has_ended[side] = true;
     session_tell(s, EVENT_EOF, side, END_NONE);
 }
 
-/* Reads what one side has, shows it, writes what comes of it. */
-static void feed(struct session *s, enum side side)
+/* Reads what one side has, shows it, and writes what comes of it. */
+static void feed_module(struct session *s, enum side side)
 {
     struct stream *stream = session_stream(s, side);
     size_t known = stream->window.len;
@@ -270,8 +279,6 @@ static void feed(struct session *s, enum side side)
     struct span window, rest;
     bool is_new;
 
-    if (!is_read(s, side) || !(s->is_ready[side] || has_unshown(s, side)))
-        return;
     result = stream_read(stream, s->is_ready[side],
                          side == SIDE_CLIENT && s->waiting == WAITING_CONTENT, &window);
     s->is_ready[side] = false;
@@ -283,13 +290,23 @@ static void feed(struct session *s, enum side side)
     if (rest.len < window.len)
         note_progress(s, side);
     /* Another backend's stream has nothing to do with what is left. */
-    if (s->phase != PHASE_CLOSING && stream->fd >= 0 &&
-        (side == SIDE_CLIENT || s->try.tries == tries)) {
-        if (result == STREAM_FAILED || !stream_keep(stream, rest))
-            lose(s, side);
-        else if (result == STREAM_EOF && !s->is_again[side] && !s->has_ended[side])
-            tell_eof(s, side);
-    }
+    if (s->phase == PHASE_CLOSING || s->phase == PHASE_TUNNEL || stream->fd < 0 ||
+        (side == SIDE_BACKEND && s->try.tries != tries))
+        return;
+    if (result == STREAM_FAILED || !stream_keep(stream, rest))
+        session_lose(s, side);
+    else if (result == STREAM_EOF && !s->is_again[side] && !s->has_ended[side])
+        tell_eof(s, side);
+}
+
+static void feed(struct session *s, enum side side)
+{
+    if (!is_read(s, side) || !(s->is_ready[side] || has_unshown(s, side)))
+        return;
+    if (s->phase == PHASE_TUNNEL)
+        session_relay(s, side);
+    else
+        feed_module(s, side);
     flush(s);
     note_waiting(s);
 }
@@ -343,7 +360,7 @@ static bool is_gone(struct session *s)
 {
     if (!is_unwatched(s) || !stream_is_reset(&s->client))
         return false;
-    lose(s, SIDE_CLIENT);
+    session_lose(s, SIDE_CLIENT);
     session_rearm(s);
     return true;
 }
@@ -380,7 +397,7 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
     switch (s->phase) {
     case PHASE_HANDSHAKE:
         if ((revents & EV_WRITE) && !stream_flush(&s->client))
-            lose(s, SIDE_CLIENT);
+            session_lose(s, SIDE_CLIENT);
         else
             engine_patiently(s->engine, &s->task);
         session_rearm(s);
@@ -432,7 +449,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
         session_close(s, s->busy != END_NONE ? s->busy : END_TIMEOUT, false);
         break;
     case PHASE_BACKEND: session_connect_late(s); break;
-    case PHASE_TUNNEL: session_close(s, END_TIMEOUT, false); break;
+    case PHASE_TUNNEL: session_tunnel_late(s); break;
     case PHASE_CLOSING: session_linger(s, true); break;
     }
     run(s);

@@ -16,8 +16,8 @@
 #define SESSION_OWED_MAX ((size_t)16384)
 
 /*
- *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE
- *      └────────────────────────┴───────────┴───────────────────┴──▶ CLOSING ──▶ buried
+ *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE ──login──▶ TUNNEL
+ *      └────────────────────────┴───────────┴───────────────────┴───────────────┴──▶ CLOSING ──▶ buried
  *
  * Left of BACKEND there is no backend socket; right of HANDSHAKE nothing that came in clear.
  * tls = implicit begins with HANDSHAKE, none with BACKEND. policy = opportunistic goes from PREAMBLE
@@ -44,8 +44,9 @@ struct session {
     struct task task;
     struct session *next, *previous; /* in engine->all */
     struct engine *engine;
-    struct snapshot *snapshot; /* counted */
-    const struct snapshot_service *service;
+    struct snapshot *snapshot;              /* counted; NULL: the tunnel has let go of it */
+    const struct snapshot_service *service; /* of the snapshot, and NULL with it */
+    struct quota *quota;                    /* the service's; counted */
     const struct protocol *protocol;
     uint64_t id;
 
@@ -62,11 +63,12 @@ struct session {
     bool is_held[2];   /* the module said HOLD */
     bool is_again[2];  /* the kept window is to be shown again without new octets */
     bool has_more[2];  /* the stream holds records that no poll will announce */
-    bool has_ended[2]; /* EVENT_EOF has been told */
+    bool has_ended[2]; /* EVENT_EOF has been told; in the tunnel: the other side has */
 
     enum waiting waiting;
     ev_tstamp opened, phase_since; /* by deadline_now */
     ev_tstamp active, owed_since;  /* octets were last dealt with; the backend owes an answer */
+    uint32_t idle_timeout_ms;      /* of the tunnel */
 
     enum end end;
     enum end busy;    /* it is here to be told this and no more; END_NONE: it is served */
@@ -141,9 +143,27 @@ void session_start_tls(struct session *s);
 /* The backend in hand is no good (refused, broken, too slow): the next one. */
 void session_next_backend(struct session *s, bool was_refused, const char *why);
 
+/* The login is accepted: no step follows, and the snapshot is let go. */
+void session_enter_tunnel(struct session *s);
+
+/* In the tunnel: pass on what this side has. */
+void session_relay(struct session *s, enum side side);
+
+/* In the tunnel: when it has been silent for too long; that it has; and that both sides have said
+ * and read all. */
+ev_tstamp session_tunnel_due(const struct session *s);
+void session_tunnel_late(struct session *s);
+bool session_tunnel_is_over(const struct session *s);
+
+/* A side has failed, or broken off. */
+void session_lose(struct session *s, enum side side);
+
 /* A verdict or the session itself ends it. Logs session.end, lets the backend go (is_reset: with a
  * reset), and leaves the client to read what it was sent. */
 void session_close(struct session *s, enum end end, bool is_reset);
+
+/* The same, and both sides are reset without a word: what either got may be half of something. */
+void session_break(struct session *s, enum end end);
 
 /* Our own fault ends it: no memory, no descriptor. Logged; a client that can be told is told. */
 void session_fail(struct session *s, const char *why);

@@ -47,7 +47,7 @@ void session_leave_backend(struct session *s)
         return;
     stream_flush(&s->backend); /* its farewell; what it does not take of that is no loss */
     drop_backend(s);
-    quota_leave(s->service->quota, &s->place);
+    quota_leave(s->quota, &s->place);
     s->try = (struct backend_try){0};
     s->has_ended[SIDE_BACKEND] = false;
     s->backend_address = (union board_address){0};
@@ -70,7 +70,7 @@ static void watch(struct session *s, int fd)
 static void give_up(struct session *s)
 {
     s->backend_state = BACKEND_STATE_NONE;
-    quota_leave(s->service->quota, &s->place);
+    quota_leave(s->quota, &s->place);
     session_tell(s, EVENT_BACKEND_FAILED, SIDE_BACKEND,
                  s->try.was_refused ? END_BACKEND_REFUSED : END_BACKEND_UNREACHABLE);
 }
@@ -83,7 +83,7 @@ static bool has_waited_enough(const struct session *s)
 static void refuse(struct session *s)
 {
     s->backend_state = BACKEND_STATE_NONE;
-    quota_leave(s->service->quota, &s->place);
+    quota_leave(s->quota, &s->place);
     session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "backend_max_connections");
     session_tell(s, EVENT_BUSY, SIDE_BACKEND, END_LIMIT);
 }
@@ -101,7 +101,7 @@ static bool has_turn(struct session *s)
     if (s->place.state == QUOTA_OUT) {
         s->place.on_turn = on_turn;
         s->place.context = s;
-        switch (quota_enter(s->service->quota, &s->place)) {
+        switch (quota_enter(s->quota, &s->place)) {
         case QUOTA_OUT: refuse(s); return false;
         case QUOTA_WAITING: set_state(s, BACKEND_STATE_QUEUED); return false;
         case QUOTA_IN: return true;

@@ -20,7 +20,9 @@ static void bury(struct task *task)
         s->next->previous = s->previous;
     if (s->busy != END_NONE)
         e->turned_away--;
-    snapshot_put(s->snapshot);
+    if (s->snapshot != NULL)
+        snapshot_put(s->snapshot);
+    quota_put(s->quota);
     pool_put(&e->sessions, s);
     if (engine_sessions(e) == 0 && e->on_empty != NULL)
         e->on_empty(e->context);
@@ -53,7 +55,20 @@ static void let_backend_go(struct session *s, bool is_reset)
     s->backend_state = BACKEND_STATE_NONE;
     if (s->backend.fd >= 0)
         close_backend(s, is_reset);
-    quota_leave(s->service->quota, &s->place);
+    quota_leave(s->quota, &s->place);
+}
+
+/* All but the client's side of it. */
+static void conclude(struct session *s, enum end end, bool is_reset)
+{
+    s->end = end;
+    if (end == END_CLIENT_CLOSED && s->client.is_eof && !s->client.is_closed_in_order)
+        s->end = END_CLIENT_LOST;
+    session_log_end(s);
+    if (s->busy == END_NONE)
+        quota_drop_session(s->quota);
+    let_backend_go(s, is_reset);
+    session_set_phase(s, PHASE_CLOSING);
 }
 
 void session_close(struct session *s, enum end end, bool is_reset)
@@ -62,17 +77,18 @@ void session_close(struct session *s, enum end end, bool is_reset)
 
     if (s->phase == PHASE_CLOSING)
         return;
-    s->end = end;
-    if (end == END_CLIENT_CLOSED && s->client.is_eof && !s->client.is_closed_in_order)
-        s->end = END_CLIENT_LOST;
-    session_log_end(s);
-    if (s->busy == END_NONE)
-        quota_drop_session(s->service->quota);
-    let_backend_go(s, is_reset);
+    conclude(s, end, is_reset);
     stream_finish(&s->client);
-    session_set_phase(s, PHASE_CLOSING);
     if (s->client.failed != STREAM_WELL || (is_gone && !stream_has_out(&s->client)))
         end_now(s);
+}
+
+void session_break(struct session *s, enum end end)
+{
+    conclude(s, end, true);
+    ev_io_stop(s->engine->loop, &s->client_io);
+    stream_reset(&s->client);
+    end_now(s);
 }
 
 void session_linger(struct session *s, bool is_over)

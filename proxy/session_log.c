@@ -96,7 +96,7 @@ static void log_session(struct log_line *line, const struct session *s)
 
     snprintf(id, sizeof id, "%016" PRIx64, s->id);
     log_text(line, "session", id);
-    log_text(line, "service", s->service->config->name);
+    log_text(line, "service", quota_service(s->quota));
 }
 
 static void log_server(struct log_line *line, const struct session *s)

@@ -89,7 +89,7 @@ static void enlist(struct session *s)
         e->all->previous = s;
     e->all = s;
     if (s->busy == END_NONE)
-        quota_add_session(s->service->quota);
+        quota_add_session(s->quota);
     else
         e->turned_away++;
 }
@@ -111,6 +111,7 @@ void session_open(struct engine *e, struct snapshot *snapshot,
         .engine = e,
         .snapshot = snapshot_get(snapshot),
         .service = service,
+        .quota = quota_share(service->quota),
         .protocol = service->config->protocol,
         .id = e->next_id++ * 0x9e3779b97f4a7c15u,
         .backend.fd = -1,
@@ -141,7 +142,7 @@ static void tell_all(struct engine *e, enum event_kind kind)
         else if (s->phase != PHASE_TUNNEL)
             session_tell(s, kind, SIDE_CLIENT, END_NONE);
         else if (kind == EVENT_STOP)
-            session_close(s, END_DRAINED, false);
+            session_close(s, END_DRAINED, true);
         session_rearm(s);
     }
 }

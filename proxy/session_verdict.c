@@ -58,9 +58,8 @@ static void enter_tunnel(struct session *s, const struct verdict *v, enum side s
         put(s, v->to, v->text, false);
     else
         put(s, side_other(side), span_first(window, v->take), true);
-    session_set_phase(s, PHASE_TUNNEL);
-    s->is_held[SIDE_CLIENT] = s->is_held[SIDE_BACKEND] = false;
-    s->is_again[side_other(side)] = true; /* what waited there */
+    put(s, side_other(side), span_skip(window, v->take), true);
+    session_enter_tunnel(s);
 }
 
 /* Everything of a verdict but MORE and HOLD, which say how to go on with the window. */
@@ -98,16 +97,16 @@ void session_tell(struct session *s, enum event_kind kind, enum side side, enum 
     carry_out(s, &v, side, nothing);
 }
 
-/* A verdict may have taken the session elsewhere: to a handshake, to another backend, to its end.
- */
+/* A verdict may have taken the session elsewhere: to a handshake, to another backend, into the
+ * tunnel, to its end. */
 static bool is_fed(const struct session *s, enum side side)
 {
     switch (s->phase) {
     case PHASE_PREAMBLE: return side == SIDE_CLIENT;
     case PHASE_HANDSHAKE: return false;
     case PHASE_BACKEND: return side == SIDE_CLIENT || s->backend_state == BACKEND_STATE_CONNECTED;
-    case PHASE_GATE:
-    case PHASE_TUNNEL: return true;
+    case PHASE_GATE: return true;
+    case PHASE_TUNNEL: return false;
     case PHASE_CLOSING: return false;
     }
     return false;
@@ -119,7 +118,7 @@ struct span session_show(struct session *s, enum side side, struct span window)
     const uint32_t tries = s->try.tries;
     size_t answered = 0; /* octets for the side that asks */
 
-    while (s->phase != PHASE_TUNNEL) {
+    for (;;) {
         struct verdict v = s->protocol->step(s->machine, &event, window);
 
         assert(v.take <= window.len);
@@ -149,7 +148,4 @@ struct span session_show(struct session *s, enum side side, struct span window)
         }
         return window;
     }
-    put(s, side_other(side), window, true);
-    s->is_again[side] = false;
-    return (struct span){NULL, 0};
 }
