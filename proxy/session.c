@@ -196,6 +196,14 @@ void session_fail(struct session *s, const char *why)
         session_close(s, END_ERROR, true);
 }
 
+/* A client that was told all that its backend had to say may leave as it likes. */
+static enum end lost_client_end(const struct session *s)
+{
+    bool is_told = s->end == END_BACKEND_CLOSED && !stream_has_out(&s->client);
+
+    return is_told ? s->end : END_CLIENT_LOST;
+}
+
 void session_lose(struct session *s, enum side side)
 {
     const struct stream *stream = session_stream(s, side);
@@ -205,7 +213,7 @@ void session_lose(struct session *s, enum side side)
     } else if (side == SIDE_CLIENT) {
         if (stream->failed == STREAM_BAD_TLS)
             session_log_tls_failed(s, SIDE_CLIENT, stream->failure);
-        session_close(s, END_CLIENT_LOST, true);
+        session_close(s, lost_client_end(s), true);
     } else if (s->phase == PHASE_BACKEND) {
         session_next_backend(s, false, stream->failure);
     } else if (s->phase == PHASE_TUNNEL) {
