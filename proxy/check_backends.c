@@ -127,8 +127,9 @@ static void tell_failure(struct report *r, const struct outcome *o, const char *
 static void tell_learned(struct report *r, const struct outcome *o)
 {
     if (!o->probe.learned.is_known) {
-        report_finding(r, FINDING_WARNING, "refuses our EHLO and HELO: %s", o->probe.answer);
-        report_advice(r, "clients give names of their own; if they fare no better, no mail passes");
+        report_finding(r, FINDING_WARNING, "does not say what it offers: %s", o->probe.answer);
+        report_advice(r, "it refused what this machine asked; if clients fare no better, nothing"
+                         " passes");
     } else {
         report_list(r, "offers", (struct span){o->probe.learned.text, o->probe.learned.len});
     }

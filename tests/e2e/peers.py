@@ -4,6 +4,8 @@
 Their paths and users are compiled in. So each runs in a mount namespace of its own, where what was unpacked lies
 over /usr, /etc has its configuration and users, and /var is a directory of the test's; the network is everybody's.
 """
+import contextlib
+import itertools
 import os
 import pathlib
 import signal
@@ -44,9 +46,16 @@ def is_there(name):
     return (FETCHED / name / "complete").exists()
 
 
+# Below the ports that the kernel gives to outgoing connections, and of several pytest processes each its own.
+PORTS = itertools.cycle(range(10000 + 4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]),
+                              14000 + 4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])))
+
+
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """None twice in a run."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Unpacked:

@@ -288,7 +288,7 @@ def test_a_backend_that_dislikes_our_name(backend, check):
         on_helo = on_ehlo
     status, report, _ = check(backend(Picky()))
     assert status == 0
-    assert verdicts(report, "warning") == ["refuses our EHLO and HELO: 550 5.7.1 No such host"]
+    assert verdicts(report, "warning") == ["does not say what it offers: 550 5.7.1 No such host"]
 
 
 # ---- The command ------------------------------------------------------------------------------------
