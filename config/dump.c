@@ -176,10 +176,11 @@ static void dump_service(const struct service *service, FILE *to)
     for (size_t i = 0; (key = key_at(i)) != NULL; i++) {
         if (key->section != KEY_SERVICE)
             continue;
-        if (key_applies(key, service->policy.tls))
+        if (key_applies(key, service))
             dump_key(key, service, to);
         else
-            fprintf(to, "# %s: means nothing with this `tls`\n", key->name);
+            fprintf(to, "# %s: means nothing with this `%s`\n", key->name,
+                    key->needs == NEEDS_RELAY ? "protocol" : "tls");
     }
 }
 
@@ -232,10 +233,18 @@ static void print_takes(const struct key *key, FILE *to)
 
 static void print_default(const struct key *key, FILE *to)
 {
+    const struct protocol *p;
+
     if (key->preset != NULL)
         fprintf(to, "`%s`", key->preset);
     else
         fputs(key->preset_note != NULL ? key->preset_note : "required", to);
+    for (size_t i = 0; (p = protocol_at(i)) != NULL; i++) {
+        const char *own = key_protocol_preset(key, p);
+
+        if (own != NULL && strcmp(own, key->preset) != 0)
+            fprintf(to, "; `%s` with `protocol = %s`", own, p->name);
+    }
 }
 
 static const char *section_names(const struct key *key)

@@ -288,6 +288,30 @@ static void parse_section(struct loader *loader, const struct section *section, 
         parse_setting(loader, s, base);
 }
 
+/* What a protocol has of its own, where nothing was written. */
+static void parse_protocol_presets(struct loader *loader, const struct section *section,
+                                   struct service *service)
+{
+    const struct key *key;
+
+    for (size_t i = 0; service->protocol != NULL && (key = key_at(i)) != NULL; i++) {
+        const struct setting preset = {
+            .key = key, .text = key_protocol_preset(key, service->protocol), .section = "default"};
+
+        if (preset.text != NULL && loaded_find(loader->l, section, key->name) == NULL)
+            parse_setting(loader, &preset, service);
+    }
+}
+
+/* A key that nobody uses is given to nobody. */
+static void drop_unused(struct service *service)
+{
+    if (service->policy.tls == FRONT_NONE)
+        service->certificate_count = 0;
+    if (service->protocol != NULL && !service->protocol->has_relay)
+        service->policy.relay = RELAY_UNSET;
+}
+
 static void name_files(struct loaded *l, const struct service *s)
 {
     for (size_t i = 0; i < s->certificate_count; i++) {
@@ -328,8 +352,8 @@ static void build(struct loader *loader, const char *fqdn)
         service->name = s->title + strlen("service ");
         service->origin = s->origin;
         parse_section(loader, s, service);
-        if (service->policy.tls == FRONT_NONE) /* a key that nobody uses is given to nobody */
-            service->certificate_count = 0;
+        parse_protocol_presets(loader, s, service);
+        drop_unused(service);
         name_files(l, service);
         config->backend_total += service->backend_count;
         config->service_count++;

@@ -109,6 +109,7 @@ static const struct choice bare_newline_choices[] = {
     .size = sizeof(((struct service *)NULL)->member)
 #define COUNTED(member)       .count_field = offsetof(struct service, member)
 #define DURATION(least, most) .type = TYPE_DURATION, .min = (least), .max = (most)
+#define BY_PROTOCOL(member)   .protocol_preset = offsetof(struct protocol, member)
 #define TIMEOUT               DURATION(SECOND, 7 * DAY), .word = "off", .word_value = CONFIG_OFF
 
 static const struct key keys[] = {
@@ -167,9 +168,11 @@ static const struct key keys[] = {
              "both families."},
     {SERVICE(policy.tls), .name = "tls", .type = TYPE_CHOICE, .preset = "starttls",
      .choices = tls_choices,
-     .help = "How clients come to TLS. `starttls`: the session begins in plaintext, and the client "
-             "asks for TLS (ports 25 and 587). `implicit`: TLS from the first octet (port 465). "
-             "`none`: no TLS towards clients; logins pass, so listen on loopback addresses alone."},
+     .help =
+         "How clients come to TLS. `starttls`: the session begins in plaintext, and the client "
+         "asks for TLS (ports 25, 587, 143 and 110). `implicit`: TLS from the first octet (ports "
+         "465, 993 and 995). `none`: no TLS towards clients; logins pass, so listen on loopback "
+         "addresses alone."},
     {SERVICE(policy.is_enforced), .name = "policy", .needs = NEEDS_STARTTLS, .type = TYPE_CHOICE,
      .preset = "enforced", .choices = policy_choices,
      .help = "With `tls = starttls` alone. `enforced`: nothing is done for a client before it has "
@@ -201,8 +204,10 @@ static const struct key keys[] = {
      .preset_note = "`hostname` of `[starttlsd]`",
      .help = "The name that this service greets with."},
     {SERVICE(policy.greeting), .name = "greeting", .type = TYPE_TEXT,
-     .preset_note = "the host name and `ESMTP`; with `tls = implicit` or `none` the backend's",
-     .help = "The text of the greeting, after `220 `."},
+     .preset_note =
+         "the host name, and `ESMTP` or `ready`; with `tls = implicit` or `none` the backend's",
+     .help = "The text of the greeting: SMTP after `220 `, POP3 after `+OK `, IMAP after the "
+             "capabilities."},
     {SERVICE(policy.hide_capabilities), .name = "hide_capabilities", .type = TYPE_WORDS,
      .preset_note = "none", .help = "Keywords taken out of what the backend announces."},
     {SERVICE(policy.capabilities), .name = "capabilities", .type = TYPE_CAPABILITIES,
@@ -227,14 +232,14 @@ static const struct key keys[] = {
      .choices = identity_choices,
      .help = "How the backend learns who the client is. This version has `none`: it sees every "
              "client come from starttlsd's address."},
-    {SERVICE(policy.relay), .name = "relay", .type = TYPE_RELAY,
+    {SERVICE(policy.relay), .name = "relay", .needs = NEEDS_RELAY, .type = TYPE_RELAY,
      .preset_note = "required: nothing is relayed that you did not allow",
      .help = "SMTP: whom mail is taken for. `login`: for anybody, from clients that have logged "
              "in, and nothing from others: submission. A list of domains: for these from "
              "everybody, as on an MX, and for anybody from clients that have logged in. `backend`: "
              "the backend decides, which is safe only if it does not trust starttlsd's address."},
-    {SERVICE(policy.bare_newline), .name = "bare_newline", .type = TYPE_CHOICE,
-     .preset = "normalize", .choices = bare_newline_choices,
+    {SERVICE(policy.bare_newline), .name = "bare_newline", .needs = NEEDS_RELAY,
+     .type = TYPE_CHOICE, .preset = "normalize", .choices = bare_newline_choices,
      .help = "SMTP: what happens to a lone CR or LF in a message. `normalize`: it becomes CRLF, "
              "and no backend can take it for the message's end. `reject`: the session ends, and "
              "the message is not delivered. `pass`: nothing is altered, which is safe only if the "
@@ -263,14 +268,17 @@ static const struct key keys[] = {
      .help = "For a connection to one address of a backend."},
     {SERVICE(greeting_timeout_ms), .name = "greeting_timeout", TIMEOUT, .preset = "60s",
      .help = "From the connection to a backend until it is ready for commands."},
-    {SERVICE(login_timeout_ms), .name = "login_timeout", TIMEOUT, .preset = "5m",
-     .help = "From the time a session is ready for commands until it has got down to business. "
-             "SMTP: to the first MAIL that the backend accepts."},
+    {SERVICE(login_timeout_ms), BY_PROTOCOL(login_timeout), .name = "login_timeout", TIMEOUT,
+     .preset = "60s",
+     .help = "From the time a session is ready for commands to the login. SMTP: to the first MAIL "
+             "that the backend accepts."},
     {SERVICE(backend_timeout_ms), .name = "backend_timeout", TIMEOUT, .preset = "15m",
      .help = "For an answer of the backend."},
-    {SERVICE(idle_timeout_ms), .name = "idle_timeout", TIMEOUT, .preset = "5m",
-     .help =
-         "For a client that says nothing while nothing is outstanding, or whose message stalls."},
+    {SERVICE(idle_timeout_ms), BY_PROTOCOL(idle_timeout), .name = "idle_timeout", TIMEOUT,
+     .preset = "5m",
+     .help = "For a client that says nothing while nothing is outstanding, or whose message "
+             "stalls. IMAP and POP3, behind the login: for a session in which neither side says "
+             "anything."},
 };
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
@@ -318,14 +326,24 @@ const struct key *key_find(enum key_section section, const char *name)
     return NULL;
 }
 
-bool key_applies(const struct key *key, enum front_tls tls)
+bool key_applies(const struct key *key, const struct service *service)
 {
     switch (key->needs) {
     case NEEDS_NOTHING: break;
-    case NEEDS_STARTTLS: return tls == FRONT_STARTTLS;
-    case NEEDS_TLS: return tls != FRONT_NONE;
+    case NEEDS_STARTTLS: return service->policy.tls == FRONT_STARTTLS;
+    case NEEDS_TLS: return service->policy.tls != FRONT_NONE;
+    case NEEDS_RELAY: return service->protocol == NULL || service->protocol->has_relay;
     }
     return true;
+}
+
+const char *key_protocol_preset(const struct key *key, const struct protocol *protocol)
+{
+    const char *text = NULL;
+
+    if (key->protocol_preset != 0)
+        memcpy(&text, (const char *)protocol + key->protocol_preset, sizeof(text));
+    return text;
 }
 
 bool key_is_list(const struct key *key)

@@ -8,13 +8,20 @@
 
 #include "protocols/protocol.h"
 
+struct service;
+
 enum key_section {
     KEY_GLOBAL,  /* [starttlsd]; fields of struct config */
     KEY_SERVICE, /* [service NAME], [defaults]; fields of struct service */
 };
 
-/* With which `tls` a key means something. */
-enum key_needs { NEEDS_NOTHING, NEEDS_STARTTLS, NEEDS_TLS };
+/* In which services a key means something. */
+enum key_needs {
+    NEEDS_NOTHING,
+    NEEDS_STARTTLS, /* by their `tls` */
+    NEEDS_TLS,
+    NEEDS_RELAY, /* by their `protocol`: mail is handed in, for whomever it may be */
+};
 
 enum key_type {
     TYPE_COUNT,        /* uint32_t or unsigned */
@@ -52,6 +59,7 @@ struct key {
     bool is_required;        /* where it means something */
     const char *preset;      /* the default, as it would be written; NULL: none */
     const char *preset_note; /* what holds if there is none */
+    size_t protocol_preset;  /* in struct protocol: the default where that has its own; 0: none */
     uint32_t min, max;       /* TYPE_COUNT; TYPE_DURATION, in milliseconds */
     const char *word;        /* TYPE_COUNT, TYPE_DURATION: a word instead of a number, or NULL */
     uint32_t word_value;
@@ -67,8 +75,11 @@ const struct key *key_at(size_t index);
 /* NULL: no such key in that kind of section. */
 const struct key *key_find(enum key_section section, const char *name);
 
-/* It means something in a service with that `tls`. */
-bool key_applies(const struct key *key, enum front_tls tls);
+/* It means something in that service. */
+bool key_applies(const struct key *key, const struct service *service);
+
+/* The default that the protocol has of its own, as it would be written; or NULL. */
+const char *key_protocol_preset(const struct key *key, const struct protocol *protocol);
 
 /* Its values add up over words and lines. */
 bool key_is_list(const struct key *key);

@@ -20,8 +20,7 @@ static void require_keys(const struct loaded *l, const struct section *s,
     const struct key *key;
 
     for (size_t i = 0; (key = key_at(i)) != NULL; i++)
-        if (key->is_required && key_applies(key, service->policy.tls) &&
-            loaded_find(l, s, key->name) == NULL)
+        if (key->is_required && key_applies(key, service) && loaded_find(l, s, key->name) == NULL)
             diagnosis_error(d, s->origin, s->title, key->name,
                             "write it here or under [defaults] (`starttlsd check --explain` tells "
                             "what it takes)",
@@ -38,27 +37,43 @@ static const char *tls_word(enum front_tls tls)
     return "starttls";
 }
 
-/* Keys of the service itself that its `tls` leaves without meaning. What it has from [defaults] is
- * meant for others. */
-static void check_applicable(const struct section *s, const struct service *service,
-                             struct diagnosis *d)
+/* An error where it would promise what nobody keeps. */
+static void complain_applicable(const struct section *s, const struct service *service,
+                                const struct setting *w, struct diagnosis *d)
 {
     const char *tls = tls_word(service->policy.tls);
 
-    for (const struct setting *w = s->first; w != NULL; w = w->next) {
-        if (key_applies(w->key, service->policy.tls))
-            continue;
-        if (w->key->needs == NEEDS_STARTTLS) /* it would promise what nobody keeps */
-            diagnosis_error(d, w->origin, s->title, w->key->name,
-                            "remove the line, or write `tls = starttls`",
-                            "means nothing with `tls = %s`: it is about clients that have not "
-                            "started TLS yet",
-                            tls);
-        else
-            diagnosis_warning(d, w->origin, s->title, w->key->name,
-                              "remove the line, or write another `tls`",
-                              "has no effect with `tls = %s`", tls);
+    switch (w->key->needs) {
+    case NEEDS_NOTHING: return;
+    case NEEDS_STARTTLS:
+        diagnosis_error(d, w->origin, s->title, w->key->name,
+                        "remove the line, or write `tls = starttls`",
+                        "means nothing with `tls = %s`: it is about clients that have not started "
+                        "TLS yet",
+                        tls);
+        return;
+    case NEEDS_TLS:
+        diagnosis_warning(d, w->origin, s->title, w->key->name,
+                          "remove the line, or write another `tls`",
+                          "has no effect with `tls = %s`", tls);
+        return;
+    case NEEDS_RELAY:
+        diagnosis_error(d, w->origin, s->title, w->key->name,
+                        "remove the line, or put it under [defaults] if it is for other services",
+                        "means nothing with `protocol = %s`: it is about mail that clients hand in",
+                        service->protocol->name);
+        return;
     }
+}
+
+/* Keys of the service itself that its `tls` or `protocol` leaves without meaning. What it has from
+ * [defaults] is meant for others. */
+static void check_applicable(const struct section *s, const struct service *service,
+                             struct diagnosis *d)
+{
+    for (const struct setting *w = s->first; w != NULL; w = w->next)
+        if (!key_applies(w->key, service))
+            complain_applicable(s, service, w, d);
 }
 
 /* What is said of plaintext, and who hears it. */

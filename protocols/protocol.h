@@ -260,6 +260,9 @@ struct protocol {
      * that begins with it; NULL: it can. */
     const char *(*veto)(struct span verb);
 
+    /* Defaults of the keys of these names, as they would be written; NULL: as all protocols. */
+    const char *login_timeout, *idle_timeout;
+
     uint16_t implicit_port; /* where clients expect TLS from the first octet (RFC 8314) */
 
     /* An open relay is possible: `relay` must be written where the backend cannot tell clients

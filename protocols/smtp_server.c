@@ -178,4 +178,5 @@ const struct protocol smtp_protocol = {
     .probe_step = smtp_probe_step,
     .announced = smtp_capabilities_announced,
     .has_relay = true,
+    .login_timeout = "5m",
 };

@@ -85,6 +85,19 @@ static void every_key_is_explained(void **state)
     free(text);
 }
 
+static void the_defaults_of_protocols_are_explained(void **state)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *to = open_memstream(&text, &len);
+
+    assert_non_null(to);
+    assert_true(config_explain("login_timeout", to, to));
+    fclose(to);
+    assert_non_null(strstr(text, "\n  default: `60s`; `5m` with `protocol = smtp`\n"));
+    free(text);
+}
+
 static void a_slip_in_explain_is_answered_with_the_nearest_key(void **state)
 {
     static const struct {
@@ -114,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dump_loads_again_to_the_same),
         cmocka_unit_test(every_key_is_explained),
+        cmocka_unit_test(the_defaults_of_protocols_are_explained),
         cmocka_unit_test(a_slip_in_explain_is_answered_with_the_nearest_key),
     };
 

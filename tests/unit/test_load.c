@@ -460,6 +460,52 @@ static void what_is_not_written_has_its_default(void **state)
     end(r);
 }
 
+/* Every protocol of the registry has a row here. */
+static const struct {
+    const char *protocol;
+    uint32_t login_timeout_ms, idle_timeout_ms;
+} protocol_defaults[] = {
+    {"smtp", 5 * 60000, 5 * 60000},
+    {"imap", 60000, 31 * 60000},
+    {"pop3", 60000, 11 * 60000},
+};
+
+static void a_protocol_has_defaults_of_its_own(void **state)
+{
+    const struct protocol *p;
+    char text[256];
+
+    for (size_t i = 0; (p = protocol_at(i)) != NULL; i++) {
+        struct run r;
+        size_t n = 0;
+
+        while (strcmp(protocol_defaults[n].protocol, p->name) != 0)
+            assert_true(++n < sizeof(protocol_defaults) / sizeof(protocol_defaults[0]));
+        snprintf(text, sizeof(text),
+                 "[defaults]\nprotocol = %s\nrelay = login\n[service a]\nlisten = *:2525\n"
+                 "certificate = a.pem\nbackend = b:25\n",
+                 p->name);
+        r = load_text(span_of(text));
+        assert_non_null(r.config);
+        assert_int_equal(r.config->service[0].login_timeout_ms,
+                         protocol_defaults[n].login_timeout_ms);
+        assert_int_equal(r.config->service[0].idle_timeout_ms,
+                         protocol_defaults[n].idle_timeout_ms);
+        end(r);
+    }
+}
+
+static void what_is_written_replaces_the_defaults_of_a_protocol(void **state)
+{
+    struct run r = load_text((struct span)SPAN(
+        "[defaults]\nlogin_timeout = 7s\nidle_timeout = 8s\n" SERVICE "idle_timeout = off\n"));
+
+    assert_non_null(r.config);
+    assert_int_equal(r.config->service[0].login_timeout_ms, 7000);
+    assert_int_equal(r.config->service[0].idle_timeout_ms, CONFIG_OFF);
+    end(r);
+}
+
 static void a_service_takes_defaults_and_replaces_them(void **state)
 {
     static const struct span text =
@@ -579,6 +625,8 @@ int main(void)
         cmocka_unit_test(a_value_is_the_rest_of_its_line),
         cmocka_unit_test(the_longest_line_is_whole_and_hides_none),
         cmocka_unit_test(what_is_not_written_has_its_default),
+        cmocka_unit_test(a_protocol_has_defaults_of_its_own),
+        cmocka_unit_test(what_is_written_replaces_the_defaults_of_a_protocol),
         cmocka_unit_test(a_service_takes_defaults_and_replaces_them),
         cmocka_unit_test(what_a_service_may_say_of_its_clients),
         cmocka_unit_test(a_flood_of_mistakes_is_counted_not_kept),
