@@ -123,8 +123,8 @@ unit: $(UNIT) ## unit tests (cmocka)
 	    $(ASAN) $$test >$$test.log 2>&1 || { cat $$test.log; echo "$$test: failed"; exit 1; }; \
 	    sed -n "s|.*PASSED.*\] \(.*\)\.|$$test: \1 passed|p" $$test.log; done
 
-differential: $(DIFFER) ## COUNT (20000) dialogues from SEED (1) on, read again by a reader that knows the RFCs alone
-	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT)
+differential: $(DIFFER) ## COUNT (20000) dialogues from SEED (1) on, read again by readers that know the RFCs alone
+	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT) $(PROTOCOL)
 
 # Most of their time is waiting, so several files run at once. PYTEST_ARGS='-k reload' runs some of them, -n 0 one by one.
 e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pytest; as root, or some are skipped)

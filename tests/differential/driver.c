@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The SMTP module on a pipe, for the differential test: requests in, what it passed and said out.
- * Beside the octets it reports what the module takes them for, and where each such thing ends: that
- * is what the reference reader must find again. */
+/* A module on a pipe, for the differential test: requests in, what it passed and said out. Beside the
+ * octets SMTP reports what the module takes them for, and where each such thing ends: that is what
+ * the reference reader must find again. */
 #include <assert.h>
 #include <stdint.h>
 
@@ -15,6 +15,7 @@ enum record {
     RECORD_THING = 'B',
     RECORD_CLIENT = 'C',
     RECORD_NOTE = 'N',
+    RECORD_TUNNEL = 'T', /* what follows in the same answer has passed unseen */
     RECORD_STATE = 'S',
 };
 
@@ -26,18 +27,47 @@ struct request {
 
 /* What an I is followed by. */
 struct wish {
-    unsigned char tls, is_enforced, may_auth_in_clear, relay, bare_newline;
+    unsigned char protocol, tls, is_enforced, may_auth_in_clear, relay, bare_newline;
     unsigned char max_errors, max_auth_failures;
     unsigned char is_learned, has_greeting, has_capabilities, allows, hides_auth;
 };
 
 static const char *const domains[] = {"example.org", "example.net"};
-static const char *const hide[] = {"X-LEGACY", "AUTH"};
-static const char *const capabilities[] = {"8BITMIME", "AUTH=PLAIN", "CHUNKING", "STARTTLS"};
 static const char *const allowed[] = {"WIZ"};
+/* Said of octets beside the things of account.h. */
+enum { THING_OCTETS = 'x', THING_UNSEEN = 'u' };
+
 static struct learned learned;
 static struct policy policy;
 static struct octets report;
+static size_t told[2]; /* by side: octets sent to it that are in a report */
+
+/* Words of each protocol for what an administrator writes and a scout finds. */
+static const struct speech {
+    const char *protocol;
+    const char *announced;
+    const char *hide[2], *capabilities[4];
+} speeches[] = {
+    {
+        "smtp",
+        "PIPELINING\nAUTH PLAIN NTLM\nCHUNKING\nXCLIENT NAME\nX-LEGACY\nPRDR\nSIZE\n",
+        {"X-LEGACY", "AUTH"},
+        {"8BITMIME", "AUTH=PLAIN", "CHUNKING", "STARTTLS"},
+    },
+    {
+        "imap",
+        "IMAP4rev1\nSASL-IR\nAUTH=PLAIN\nAUTH=SCRAM-SHA-1-PLUS\nSTARTTLS\nLOGINDISABLED\n"
+        "COMPRESS=DEFLATE\nX-LEGACY\nIDLE\n",
+        {"X-LEGACY", "AUTH"},
+        {"IMAP4rev1", "AUTH=PLAIN", "ID", "STARTTLS"},
+    },
+    {
+        "pop3",
+        "TOP\nUSER\nSASL PLAIN EXTERNAL\nSTLS\nXOIP\nX-LEGACY\nUIDL\n",
+        {"X-LEGACY", "SASL"},
+        {"TOP", "USER", "SASL PLAIN", "STLS"},
+    },
+};
 
 static void add(enum record record, unsigned kind, unsigned flag, const char *data, size_t len)
 {
@@ -60,7 +90,58 @@ static void tell(const struct account *a)
         add(RECORD_CLIENT, 0, 0, a->said.data, a->said.len);
     else if (a->said.len > 0)
         add(RECORD_THING, (unsigned)a->thing, a->is_end, a->said.data, a->said.len);
+    told[v->to] += a->said.len;
+    if (v->kind == VERDICT_TUNNEL)
+        add(RECORD_TUNNEL, 0, 0, NULL, 0);
 }
+
+/* What no step has said. */
+static void tell_unseen(const struct player *p)
+{
+    const struct octets *to = p->received;
+
+    PROMISE(told[0] <= to[0].len && told[1] <= to[1].len);
+    if (to[SIDE_BACKEND].len > told[SIDE_BACKEND])
+        add(RECORD_THING, THING_UNSEEN, 1, to[SIDE_BACKEND].data + told[SIDE_BACKEND],
+            to[SIDE_BACKEND].len - told[SIDE_BACKEND]);
+    if (to[SIDE_CLIENT].len > told[SIDE_CLIENT])
+        add(RECORD_CLIENT, 0, 0, to[SIDE_CLIENT].data + told[SIDE_CLIENT],
+            to[SIDE_CLIENT].len - told[SIDE_CLIENT]);
+    told[0] = to[0].len;
+    told[1] = to[1].len;
+}
+
+/* ---- a module that is not asked for its account ---- */
+
+static const struct protocol *plain_module;
+static struct protocol plain_protocol;
+
+static struct verdict plain_step(void *machine, const struct event *event, struct span window)
+{
+    struct verdict v = plain_module->step(machine, event, window);
+    struct account a = {
+        .verdict = &v, .said = v.text, .thing = (enum thing)THING_OCTETS, .is_end = true};
+
+    if (v.kind == VERDICT_FORWARD || (v.kind == VERDICT_TUNNEL && v.text.len == 0)) {
+        a.said = span_first(window, v.take);
+        v.to = side_other(event->side);
+    }
+    if (v.kind == VERDICT_MORE || v.kind == VERDICT_HOLD)
+        a.said.len = 0;
+    tell(&a);
+    return v;
+}
+
+static const struct protocol *plain_begin(const struct protocol *module)
+{
+    PROMISE(module != NULL);
+    plain_module = module;
+    plain_protocol = *module;
+    plain_protocol.step = plain_step;
+    return &plain_protocol;
+}
+
+/* ---- requests ---- */
 
 static bool get(void *to, size_t len)
 {
@@ -69,13 +150,13 @@ static bool get(void *to, size_t len)
 
 static void begin(struct player *p, const struct wish *w)
 {
-    static const char announced[] =
-        "PIPELINING\nAUTH PLAIN NTLM\nCHUNKING\nXCLIENT NAME\nX-LEGACY\nPRDR\nSIZE\n";
+    const struct speech *speech = &speeches[w->protocol];
     const struct facts facts = {.learned = w->is_learned ? &learned : NULL};
 
     player_clear(p);
-    learned = (struct learned){.is_known = true, .len = sizeof(announced) - 1};
-    memcpy(learned.text, announced, learned.len);
+    told[0] = told[1] = 0;
+    learned = (struct learned){.is_known = true, .len = (uint16_t)strlen(speech->announced)};
+    memcpy(learned.text, speech->announced, learned.len);
     policy = (struct policy){
         .tls = (enum front_tls)w->tls,
         .is_enforced = w->is_enforced != 0,
@@ -87,12 +168,15 @@ static void begin(struct player *p, const struct wish *w)
         .max_errors = w->max_errors,
         .max_auth_failures = w->max_auth_failures,
         .greeting = w->has_greeting ? "words" : NULL,
-        .hide_capabilities = {hide, w->hides_auth ? 2 : 1},
-        .capabilities = {capabilities, w->has_capabilities ? 4 : 0},
+        .hide_capabilities = {speech->hide, w->hides_auth ? 2 : 1},
+        .capabilities = {speech->capabilities, w->has_capabilities ? 4 : 0},
         .allow_commands = {allowed, w->allows ? 1 : 0},
     };
     account_begin(tell);
-    player_begin(p, &account_protocol, &policy, &facts);
+    player_begin(p,
+                 w->protocol == 0 ? &account_protocol
+                                  : plain_begin(protocol_find(span_of(speech->protocol))),
+                 &policy, &facts);
 }
 
 static void answer(const struct player *p)
@@ -101,6 +185,7 @@ static void answer(const struct player *p)
                           (char)player_reads(p, SIDE_BACKEND)};
     uint32_t len;
 
+    tell_unseen(p);
     add(RECORD_STATE, 0, 0, state, sizeof(state));
     len = (uint32_t)report.len;
     PROMISE(fwrite(&len, sizeof(len), 1, stdout) == 1);

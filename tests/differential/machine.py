@@ -13,11 +13,14 @@ ENDS = ('NONE LIMIT BACKEND_UNREACHABLE BACKEND_REFUSED BACKEND_LOST TIMEOUT ERR
         'HANDSHAKE_FAILED DRAINED CLIENT_QUIT CLIENT_CLOSED CLIENT_LOST BACKEND_CLOSED ERROR').split()
 NOTES = ('NONE GREETED TLS_NEEDED MESSAGE ADMITTED AUTH_OK AUTH_FAILED INJECTION SPOOF HTTP '
          'TLS_ON_PLAINTEXT_PORT BACKEND_REPLY SMUGGLING').split()
+PROTOCOLS = 'smtp imap pop3'.split()
 TLS = 'starttls implicit none'.split()
 RELAY = 'unset backend login domains'.split()
 BARE_NEWLINE = 'normalize reject pass'.split()
 
-THINGS = {ord('c'): 'command', ord('d'): 'content', ord('k'): 'chunk', ord('s'): 'sasl', ord('o'): 'own'}
+# The module's own account (account.h; SMTP alone), or: octets of a step, octets that passed unseen.
+THINGS = {ord('c'): 'command', ord('d'): 'content', ord('k'): 'chunk', ord('s'): 'sasl', ord('o'): 'own',
+          ord('x'): 'octets', ord('u'): 'unseen'}
 
 
 class Died(Exception):
@@ -37,8 +40,12 @@ class Machine:
     def is_over(self):
         return self.outcome in ('CLOSE', 'RESET')
 
+    @property
+    def is_tunnel(self):
+        return self.outcome == 'TUNNEL'
+
     def _ask(self, what, kind=0, side=0, reason=0, data=b''):
-        """-> records: ('B', thing, is_end, octets), ('C', octets), ('N', note)"""
+        """-> records: ('B', thing, is_end, octets), ('C', octets), ('N', note), ('T',)"""
         try:
             self.process.stdin.write(struct.pack('=4BI', ord(what), kind, side, reason, len(data)) + data)
             self.process.stdin.flush()
@@ -58,6 +65,8 @@ class Machine:
                 records.append(('C', octets))
             elif tag == 0x4E:
                 records.append(('N', NOTES[thing]))
+            elif tag == 0x54:
+                records.append(('T',))
             else:
                 self.outcome, self.end = OUTCOMES[octets[0]], ENDS[octets[1]]
                 self.reads_client, self.reads_backend = bool(octets[2]), bool(octets[3])
@@ -66,7 +75,7 @@ class Machine:
     def begin(self, policy):
         self.reset()
         return self._ask('I', data=bytes([
-            TLS.index(policy.tls), policy.is_enforced, policy.may_auth_in_clear, RELAY.index(policy.relay),
+            PROTOCOLS.index(policy.protocol), TLS.index(policy.tls), policy.is_enforced, policy.may_auth_in_clear, RELAY.index(policy.relay),
             BARE_NEWLINE.index(policy.bare_newline), policy.max_errors, policy.max_auth_failures,
             policy.is_learned, policy.has_greeting, policy.has_capabilities, policy.allows, policy.hides_auth]))
 

@@ -7,13 +7,11 @@ read_client() reads what a client sent, helped by the replies that it got. Both 
 
 import re
 
+from judge import Misread
+
 BLANKS = b' \t\v\f'
 LINE_MAX = 4096
 SASL_MAX = 12286  # RFC 4954, section 4, says 12288; a buffer of that size holds less
-
-
-class Misread(Exception):
-    """What no strict server should ever be sent."""
 
 
 class Item:

@@ -3,7 +3,8 @@
 
 import re
 
-from reader import BLANKS, ClientReader, Misread, chunk_size, replies_of
+from judge import must
+from smtp.reader import BLANKS, ClientReader, chunk_size, replies_of
 
 VERBS = {b'EHLO', b'HELO', b'MAIL', b'RCPT', b'DATA', b'BDAT', b'RSET', b'NOOP', b'QUIT', b'HELP', b'VRFY', b'EXPN', b'AUTH', b'BURL'}
 BEFORE_LOGIN = {b'EHLO', b'HELO', b'NOOP', b'RSET', b'QUIT', b'HELP', b'AUTH'}
@@ -25,15 +26,6 @@ FORMS = re.compile(rb'\xef[\xbc-\xbf\xb9]')
 
 PARAMETER = rb'[A-Za-z0-9][A-Za-z0-9-]*(?:=[!-;?-~\x80-\xff]+)?'
 PROMISE = re.compile(rb'MAIL FROM:<[^ "\x00-\x20\x7f>]*>((?: (?:' + PARAMETER + rb'|AUTH=<>)?)*)', re.IGNORECASE)
-
-
-class Failure(Exception):
-    pass
-
-
-def must(claim, text):
-    if not claim:
-        raise Failure(text)
 
 
 # ---- What a backend has announced -----------------------------------------------------------------------
@@ -421,5 +413,3 @@ def check_notes(dialogue):
         noted = dialogue.notes.count(note)
         must(noted <= len(found) <= noted + spared, f'{note} was noted {noted} times, but found are {found!r}')
 
-
-__all__ = ['Failure', 'Misread', 'check']

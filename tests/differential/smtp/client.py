@@ -224,14 +224,3 @@ def dialogue(rng, policy):
     if client.honesty < 1 and rng.random() < 0.6:
         client.mutate()
     return client.steps
-
-
-def cut(rng, octets):
-    """In pieces: one, a few, or octet by octet."""
-    style = rng.random()
-    if style < 0.6 or len(octets) < 2:
-        return [octets]
-    if style < 0.65 and len(octets) < 300:
-        return [octets[i:i + 1] for i in range(len(octets))]
-    at = sorted({0, len(octets), *(rng.randrange(len(octets)) for _ in range(rng.choice([1, 1, 2, 5])))})
-    return [octets[a:b] for a, b in zip(at, at[1:])]

@@ -5,7 +5,7 @@ It learns what it is asked from reader.ServerReader. Each reply bears a number (
 which command's reply a client got.
 """
 
-from reader import ServerReader
+from smtp.reader import ServerReader
 
 HIDDEN = [b'STARTTLS', b'XCLIENT ADDR PORT NAME', b'XFORWARD NAME ADDR', b'XEXCH50', b'X-ANONYMOUSTLS', b'X-EXPS GSSAPI',
           b'X-LINK2STATE', b'TURN', b'ATRN', b'REQUIRETLS', b'X-LEGACY', b'PRDR', b'XPRDR', b'EXDATA', b'XEXDATA', b'CHECKPOINT', b'VERB', b'ONEX', b'x-exps=LOGIN', b'starttls', b'\tXCLIENT']
@@ -55,6 +55,7 @@ class Backend:
 
     def greet(self):
         if self.rng.random() < 0.04:
+            self.dialogue.depends_on_cuts = True
             self.rng.choice([lambda: self._say(554, b'go away'), lambda: self._queue(b'garbage\r\n'),
                              lambda: self.queue.append((b'220 x\r\n250 early\r\n', None, None)), lambda: self._say(421)])()
             return
