@@ -162,7 +162,8 @@ class Backend:
     @property
     def visits(self):
         """Connections that were no scout's."""
-        return [c for c in self.connections if not SCOUT.fullmatch(c.received)]
+        scout = getattr(self.script, "scout", SCOUT)
+        return [c for c in self.connections if not scout.fullmatch(c.received)]
 
     @property
     def received(self):

@@ -22,6 +22,8 @@ from opensmtpd import OpenSMTPD
 from postfix import Postfix
 
 IS_ROOT = os.geteuid() == 0
+# Clients out of build/peers.
+NPM = {"node": "nodemailer", "imapflow": "imapflow"}
 IN_CI = os.environ.get("CI") == "true"
 
 
@@ -43,7 +45,7 @@ def require_peer(name):
 @pytest.fixture
 def needs():
     """needs("strace"): the test cannot do without these programs; needs.client(name): without this one
-    of senders.py."""
+    of senders.py or readers.py."""
     def check(*programs):
         for program in programs:
             if not shutil.which(program):
@@ -51,10 +53,10 @@ def needs():
 
 
     def check_client(name):
-        if name != "smtplib":
-            check(name)
-        if name == "node":
-            require_peer("nodemailer")
+        if name in NPM:
+            require_peer(NPM[name])
+        if not name.endswith("lib"):  # Python's own
+            check("node" if name in NPM else name)
     check.client = check_client
     return check
 
@@ -241,6 +243,12 @@ def dovecot():
 
 
 @pytest.fixture(scope="session")
+def dovecot_with_tls(dovecot, certificates):
+    """One that offers STARTTLS and STLS itself."""
+    yield from real(lambda directory: DovecotMailboxes(directory, certificates.localhost), "Dovecot")
+
+
+@pytest.fixture(scope="session")
 def courier():
     yield from unpacked(Courier)
 
@@ -307,7 +315,9 @@ def configuration(certificates, backend, port, process=None, name="mx", **servic
     """An INI file with one service."""
     process = {"workers": 2, "drain_timeout": "5s", "log_level": "info", **(process or {})}
     service = {"protocol": "smtp", "listen": f"127.0.0.1:{port}", "certificate": certificates.localhost,
-               "backend": getattr(backend, "address", backend), "relay": "backend", **service}
+               "backend": getattr(backend, "address", backend), **service}
+    if service["protocol"] == "smtp":
+        service.setdefault("relay", "backend")
     lines = ["[starttlsd]", *(f"{key} = {value}" for key, value in process.items()),
              "", f"[service {name}]", *(f"{key} = {value}" for key, value in service.items())]
     return "\n".join(lines) + "\n"

@@ -43,7 +43,8 @@ def by_curl(port, ca, user, implicit, directory, new=None):
     words = ["curl", "-sS", "--ssl-reqd", "--cacert", ca, "--user", ":".join(user)]
     url = f"imap{'s' if implicit else ''}://localhost:{port}/INBOX"
     if new:
-        run([*words, "--upload-file", "-", url], new)
+        (directory / "new").write_bytes(new)  # the size comes first
+        run([*words, "--upload-file", directory / "new", url])
     numbers = run([*words, "--request", "SEARCH ALL", url]).split()[2:]
     return [run([*words, f"{url};MAILINDEX={number}"], raw=True) for number in numbers]
 
@@ -70,7 +71,7 @@ Channel mail
 Far :there:
 Near :here:
 Create Near
-Sync {sync}
+Sync All
 SyncState *
 CopyArrivalDate no
 """
@@ -79,7 +80,7 @@ CopyArrivalDate no
 def by_mbsync(port, ca, user, implicit, directory, new=None):
     (directory / "mbsyncrc").write_text(MBSYNC.format(
         port=port, user=user[0], password=user[1], security="IMAPS" if implicit else "STARTTLS", ca=ca,
-        directory=directory, sync="All"))
+        directory=directory))
     inbox = directory / "inbox"
     if new:
         for name in ("tmp", "new", "cur"):
