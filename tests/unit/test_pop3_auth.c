@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: ISC */
+/* AUTH: an exchange passes line by line, and no line of it is a command to anybody. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define PLAYED &pop3_protocol
+
+#include "tests/unit/play.h"
+#include "tests/unit/player.h"
+
+static const struct policy policy = {
+    .is_enforced = true, .hostname = "mail.example", .max_errors = 20};
+static const struct policy strict = {
+    .is_enforced = true, .hostname = "mail.example", .max_errors = 20, .max_auth_failures = 1};
+
+#define SYNTAX "-ERR Syntax error in the command\r\n"
+#define NO     "-ERR Authentication mechanism not available\r\n"
+#define OK     "+OK x\r\n"
+
+static void the_first_line_passes_in_our_words(void **state)
+{
+    static const struct turn row[] = {
+        {CLIENT("AUTH PLAIN\r\n"), TO_BACKEND("AUTH PLAIN\r\n")},
+        {CLIENT("auth  login\t\n"), TO_BACKEND("AUTH login\r\n")},
+        {CLIENT("AUTH PLAIN AGEAYg==\r\n"), TO_BACKEND("AUTH PLAIN AGEAYg==\r\n")},
+        {CLIENT("AUTH\tPLAIN \t=\r\n"), TO_BACKEND("AUTH PLAIN =\r\n")},
+        {CLIENT("AUTH CRAM-MD5\r\n"), TO_BACKEND("AUTH CRAM-MD5\r\n")},
+        {CLIENT("AUTH GSSAPI\r\n"), TO_BACKEND("AUTH GSSAPI\r\n")},
+        {CLIENT("AUTH NTLM TlRM\r\n"), TO_BACKEND("AUTH NTLM TlRM\r\n")},
+    };
+    PLAY_EACH(&policy, PLAY_FROM_GATE, row, 1);
+}
+
+static void what_is_no_auth_does_not_pass(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH PLAIN a b\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTH PLAIN *\r\n"), TO_BACKEND("AUTH PLAIN *\r\n")},
+        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("AUTH PLAIN a_b\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTH PL.AIN\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTH A23456789012345678901\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTH PLAIN \xe4\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTH EXTERNAL =\r\n"), TO_CLIENT(NO)},
+        {CLIENT("AUTH ANONYMOUS YQ==\r\n"), TO_CLIENT(NO)},
+        {CLIENT("AUTH SCRAM-SHA-256-PLUS\r\n"), TO_CLIENT(NO)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void an_exchange_passes_line_by_line(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH LOGIN\r\n"), TO_BACKEND("AUTH LOGIN\r\n"), WAITS_FOR(BACKEND)},
+        {BACKEND("+ VXNlcg==\n"), TO_CLIENT("+ VXNlcg==\r\n"), WAITS_FOR(CLIENT)},
+        {CLIENT("YQ==\n"), TO_BACKEND("YQ==\r\n"), WAITS_FOR(BACKEND)},
+        {BACKEND("+\r\n"), TO_CLIENT("+\r\n")},
+        {CLIENT("\r\n"), TO_BACKEND("\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("Yg==\r\n"), TO_BACKEND("Yg==\r\n")},
+        {BACKEND("+OK in\r\n"), TO_CLIENT("+OK in\r\n"), NOTES(AUTH_OK), TUNNELS},
+        {CLIENT("STAT\n"), TO_BACKEND("STAT\n")},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+static void all_behind_auth_waits_until_it_is_over(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH PLAIN\r\nQUIT\r\nUSER a\r\nNOOP\r\n"), TO_BACKEND("AUTH PLAIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n"), TO_BACKEND("QUIT\r\n")},
+        {BACKEND("-ERR no\r\n"), TO_CLIENT("-ERR no\r\n"), TO_BACKEND("USER a\r\nNOOP\r\n"),
+         NOTES(AUTH_FAILED)},
+    };
+    static const struct turn success[] = {
+        {CLIENT("NOOP\r\nAUTH PLAIN YQ==\r\nxoip 1\nSTA"),
+         TO_BACKEND("NOOP\r\nAUTH PLAIN YQ==\r\n")},
+        {BACKEND("+OK\r\n"), TO_CLIENT("+OK\r\n")},
+        {BACKEND(OK), TO_CLIENT(OK), TO_BACKEND("xoip 1\nSTA"), NOTES(AUTH_OK), TUNNELS},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+    PLAY(&policy, PLAY_FROM_GATE, success);
+}
+
+static void what_cannot_be_a_response_cancels(void **state)
+{
+    static const struct turn beginning[] = {
+        {CLIENT("AUTH LOGIN\r\n"), TO_BACKEND("AUTH LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+    };
+    static const struct turn row[] = {
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        {CLIENT("USER a\r\n"), TO_BACKEND("*\r\n")},
+        {CLIENT("YQ==\rQUIT\r\n"), TO_BACKEND("*\r\n")},
+        {CLIENT("YQ\0==\n"), TO_BACKEND("*\r\n")},
+        {CLIENT(" YQ==\r\n"), TO_BACKEND("*\r\n")},
+        {CLIENT("**\r\n"), TO_BACKEND("*\r\n")},
+    };
+    PLAY_ENDS(&policy, PLAY_FROM_GATE, beginning, row);
+}
+
+static void who_cancels_at_once_has_not_failed(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH LOGIN\r\n"), TO_BACKEND("AUTH LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n")},
+        {CLIENT("AUTH XYZ\r\n"), TO_BACKEND("AUTH XYZ\r\n")},
+        {BACKEND("-ERR what?\r\n"), TO_CLIENT("-ERR what?\r\n")},
+        {CLIENT("AUTH LOGIN\r\n"), TO_BACKEND("AUTH LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("YQ==\r\n"), TO_BACKEND("YQ==\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n-ERR Too many failed logins\r\n"),
+         NOTES(AUTH_FAILED), CLOSES(ERRORS)},
+    };
+    PLAY(&strict, PLAY_FROM_GATE, dialogue);
+}
+
+static void a_refusal_for_another_reason_is_no_failure(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH PLAIN YQ==\r\n"), TO_BACKEND("AUTH PLAIN YQ==\r\n")},
+        {BACKEND("-ERR [SYS/TEMP] later\r\n"), TO_CLIENT("-ERR [SYS/TEMP] later\r\n")},
+        {CLIENT("AUTH PLAIN YQ==\r\n"), TO_BACKEND("AUTH PLAIN YQ==\r\n")},
+        {BACKEND("-ERR [AUTH]\r\n"), TO_CLIENT("-ERR [AUTH]\r\n-ERR Too many failed logins\r\n"),
+         NOTES(AUTH_FAILED), CLOSES(ERRORS)},
+    };
+    PLAY(&strict, PLAY_FROM_GATE, dialogue);
+}
+
+#define LOST "-ERR [SYS/TEMP] Mail server lost, try again later\r\n"
+
+static void only_one_side_speaks_at_a_time(void **state)
+{
+    static const struct turn beginning[] = {
+        {CLIENT("AUTH LOGIN\r\nYQ="), TO_BACKEND("AUTH LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+    };
+    static const struct turn row[] = {
+        {BACKEND("+ \r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+        {BACKEND("+OK\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+        {BACKEND("-ERR timeout\r\n"), TO_CLIENT("-ERR timeout\r\n"), CLOSES(BACKEND_LOST)},
+    };
+    PLAY_ENDS(&policy, PLAY_FROM_GATE, beginning, row);
+}
+
+/* A line beyond its limit never ends; one that a buffer of 254 octets cuts must not end in a verb. */
+static void long_responses(void **state)
+{
+    static const struct {
+        size_t len; /* line end included */
+        const char *end;
+        bool passes;
+    } row[] = {
+        {252, "AQUIT", true},   {253, "AQUIT", true},   {254, "AQUIT", false},
+        {254, "AQUIT=", true},  {1000, "xoip", false},  {12286, "AAAA", true},
+        {12287, "AAAA", false}, {30000, "AAAA", false},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        size_t len = row[i].len, end = strlen(row[i].end);
+        char *text = malloc(len);
+        struct player p;
+
+        assert_non_null(text);
+        memset(text, 'A', len);
+        memcpy(text + len - 2 - end, row[i].end, end);
+        memcpy(text + len - 2, "\r\n", 2);
+        player_init(&p, &pop3_protocol, &policy, false);
+        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        player_feed(&p, SIDE_BACKEND, "+OK\r\n", 5);
+        player_feed(&p, SIDE_CLIENT, "AUTH PLAIN\r\n", 12);
+        player_feed(&p, SIDE_BACKEND, "+\r\n", 3);
+        octets_clear(&p.received[SIDE_BACKEND]);
+        for (size_t at = 0; at < len; at += 900)
+            player_feed(&p, SIDE_CLIENT, text + at, len - at < 900 ? len - at : 900);
+        assert_int_equal(p.received[SIDE_BACKEND].len, row[i].passes ? len : 3);
+        assert_memory_equal(p.received[SIDE_BACKEND].data, row[i].passes ? text : "*\r\n",
+                            row[i].passes ? len : 3);
+        player_clear(&p);
+        free(text);
+    }
+}
+
+static void a_long_challenge_passes(void **state)
+{
+    static char text[12287];
+
+    for (size_t len = 12286; len < 12288; len++) {
+        struct player p;
+
+        memset(text, 'A', sizeof text);
+        memcpy(text, "+ ", 2);
+        memcpy(text + len - 2, "\r\n", 2);
+        player_init(&p, &pop3_protocol, &policy, false);
+        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        player_feed(&p, SIDE_BACKEND, "+OK\r\n", 5);
+        player_feed(&p, SIDE_CLIENT, "AUTH PLAIN\r\n", 12);
+        player_feed(&p, SIDE_BACKEND, text, len);
+        assert_int_equal(p.received[SIDE_CLIENT].len, len == 12286 ? len : sizeof LOST - 1);
+        player_clear(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_line_passes_in_our_words),
+        cmocka_unit_test(what_is_no_auth_does_not_pass),
+        cmocka_unit_test(an_exchange_passes_line_by_line),
+        cmocka_unit_test(all_behind_auth_waits_until_it_is_over),
+        cmocka_unit_test(what_cannot_be_a_response_cancels),
+        cmocka_unit_test(who_cancels_at_once_has_not_failed),
+        cmocka_unit_test(a_refusal_for_another_reason_is_no_failure),
+        cmocka_unit_test(only_one_side_speaks_at_a_time),
+        cmocka_unit_test(long_responses),
+        cmocka_unit_test(a_long_challenge_passes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

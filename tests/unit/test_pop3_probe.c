@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: ISC */
+/* A look at a backend, as scout and `check --backends` take it: dialogues, in pieces of every size.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "protocols/pop3_client.h"
+#include "protocols/pop3_probe.h"
+
+struct turn {
+    const char *hears; /* from the backend */
+    const char *says;  /* once it has heard all of that */
+};
+
+#define TURNS 4
+
+struct row {
+    bool learns;
+    struct turn turn[TURNS];
+    enum probe_state state; /* of the last turn */
+    const char *why;        /* SICK */
+    const char *learned;    /* NULL: not known */
+    const char *answer;     /* NULL: whatever */
+};
+
+#define CAPA "CAPA\r\n"
+#define QUIT "QUIT\r\n"
+#define GREET                                                                                      \
+    {                                                                                              \
+        "+OK x\r\n", CAPA                                                                          \
+    }
+#define NO_OK "its greeting is no +OK"
+
+static const struct row row[] = {
+    {false, {{"", ""}}, PROBE_GOING},
+    {false, {{"+OK", ""}}, PROBE_GOING},
+    {false, {{"+OK <1@b>\r\n", QUIT}}, PROBE_HEALTHY},
+    {false, {{"+OK\n", QUIT}}, PROBE_HEALTHY},
+    {false, {{"+OK\r\n", QUIT}, {"+OK b", ""}}, PROBE_GOING},
+    {false, {{"+OK\r\n", QUIT}, {"+OK bye\r\n", ""}}, PROBE_OVER},
+    {false, {{"+OK\r\n", QUIT}, {"what?\n", ""}}, PROBE_OVER},
+    {false, {{"-ERR busy\r\n", ""}}, PROBE_SICK, NO_OK},
+    {false, {{"220 x\r\n", ""}}, PROBE_SICK, NO_OK},
+    {false, {{"* OK IMAP\r\n", ""}}, PROBE_SICK, NO_OK},
+    {false, {{"+ \r\n", ""}}, PROBE_SICK, NO_OK},
+    {false, {{"\r\n", ""}}, PROBE_SICK, NO_OK},
+
+    {true, {GREET, {"+OK\r\nTOP\r\n", ""}}, PROBE_GOING},
+    {true,
+     {GREET, {"+OK\r\nTOP\r\nSASL PLAIN LOGIN\n.\r\n", QUIT}, {"+OK\r\n", ""}},
+     PROBE_OVER,
+     .learned = "TOP\nSASL PLAIN LOGIN\n"},
+    {true, {GREET, {"+OK\r\n.\r\n", QUIT}}, PROBE_HEALTHY, .learned = ""},
+    {true,
+     {GREET, {"+OK\r\n  A  B \r\nA\tC\r\n\xc3\xa4\r\n\r\nD\r\n.\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "A  B\nD\n"},
+    {true,
+     {GREET, {"-ERR un\1known\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "USER\n",
+     .answer = "-ERR un?known"},
+    {true,
+     {GREET, {"-ERR [SYS/TEMP] x\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = NULL,
+     .answer = "-ERR [SYS/TEMP] x"},
+    {true, {GREET, {"+ \r\n", ""}}, PROBE_SICK, "what it says is no reply"},
+    {true, {GREET, {"foo\r\n", ""}}, PROBE_SICK, "what it says is no reply"},
+    {true, {GREET, {"+OK\r\n.x\r\n", ""}}, PROBE_SICK, "its list of capabilities is none"},
+    {true, {GREET, {"+OK\r\nTOP\r\n+OK\r\n", ""}}, PROBE_SICK, "its list of capabilities is none"},
+};
+
+static struct probe_step hear(struct probe *p, char *window, size_t *len, const char *more,
+                              size_t count)
+{
+    struct probe_step step;
+    char *exact;
+
+    memcpy(window + *len, more, count);
+    *len += count;
+    exact = malloc(*len);
+    assert_true(exact != NULL || *len == 0);
+    if (*len > 0)
+        memcpy(exact, window, *len);
+    step = pop3_probe_step(p, (struct span){exact, *len});
+    free(exact);
+    assert_true(step.take <= *len);
+    memmove(window, window + step.take, *len - step.take);
+    *len -= step.take;
+    return step;
+}
+
+static void look(const struct row *r, size_t cut)
+{
+    const struct probe_wish wish = {.hostname = "mail.example", .learns = r->learns};
+    struct probe_step step = {.state = PROBE_GOING};
+    char window[256];
+    struct probe p;
+    size_t len = 0;
+
+    pop3_probe_init(&p, &wish);
+    for (size_t i = 0; i < TURNS && r->turn[i].hears != NULL; i++) {
+        size_t count = strlen(r->turn[i].hears), piece = cut == 0 ? count : cut, at = 0;
+
+        do {
+            size_t n = piece < count - at ? piece : count - at;
+
+            step = hear(&p, window, &len, r->turn[i].hears + at, n);
+            at += n;
+        } while (at < count && step.state != PROBE_SICK && step.state != PROBE_OVER);
+        assert_int_equal(step.text.len, strlen(r->turn[i].says));
+        assert_memory_equal(step.text.data == NULL ? "" : step.text.data, r->turn[i].says,
+                            step.text.len);
+    }
+    assert_int_equal(step.state, r->state);
+    if (r->why != NULL)
+        assert_string_equal(step.why, r->why);
+    if (step.state == PROBE_HEALTHY)
+        assert_int_equal(p.learned.is_known, r->learned != NULL);
+    if (r->learned != NULL) {
+        assert_int_equal(p.learned.len, strlen(r->learned));
+        assert_memory_equal(p.learned.text, r->learned, p.learned.len);
+    }
+    if (r->answer != NULL)
+        assert_string_equal(p.answer, r->answer);
+}
+
+static void dialogues(void **state)
+{
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        for (size_t cut = 0; cut <= 3; cut++)
+            look(&row[i], cut);
+}
+
+static void who_talks_before_it_is_asked_is_sick(void **state)
+{
+    static const struct {
+        const char *first, *second, *why;
+    } early[] = {
+        {"+OK x\r\n+OK\r\n", NULL, NO_OK},
+        {"+OK x\r\n", "+OK\r\n.\r\n+", "it talks before it is asked"},
+        {"+OK x\r\n", "-ERR\r\n-ERR\r\n", "it talks before it is asked"},
+    };
+    const struct probe_wish wish = {.hostname = "mail.example", .learns = true};
+
+    for (size_t i = 0; i < sizeof early / sizeof *early; i++) {
+        struct probe_step step;
+        struct probe p;
+
+        pop3_probe_init(&p, &wish);
+        step = pop3_probe_step(&p, span_of(early[i].first));
+        if (early[i].second != NULL)
+            step = pop3_probe_step(&p, span_of(early[i].second));
+        assert_int_equal(step.state, PROBE_SICK);
+        assert_string_equal(step.why, early[i].why);
+    }
+}
+
+static void the_greeting_is_kept_as_far_as_people_can_read_it(void **state)
+{
+    const struct probe_wish wish = {.hostname = "mail.example"};
+    char text[300];
+    struct probe p;
+
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK \x1b[1m\xe4\r\n")).state, PROBE_HEALTHY);
+    assert_string_equal(p.greeting, "+OK ?[1m?");
+    memset(text, 'x', sizeof text);
+    memcpy(text, "+OK ", 4);
+    text[sizeof text - 1] = '\n';
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, (struct span){text, sizeof text}).state, PROBE_HEALTHY);
+    assert_int_equal(strlen(p.greeting), PROBE_TEXT - 1);
+}
+
+static void it_decides_within_its_window(void **state)
+{
+    static char text[PROBE_WINDOW];
+    const struct probe_wish wish = {.hostname = "mail.example", .learns = true};
+    struct probe p;
+
+    memset(text, 'x', sizeof text);
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, (struct span){text, sizeof text}).state, PROBE_SICK);
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\n")).state, PROBE_GOING);
+    memcpy(text, "+OK\n", 4);
+    assert_int_equal(pop3_probe_step(&p, (struct span){text, sizeof text}).state, PROBE_SICK);
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\n")).state, PROBE_GOING);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\n.\r\n")).state, PROBE_HEALTHY);
+    assert_int_equal(pop3_probe_step(&p, (struct span){text + 4, sizeof text - 4}).state,
+                     PROBE_OVER);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dialogues),
+        cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(the_greeting_is_kept_as_far_as_people_can_read_it),
+        cmocka_unit_test(it_decides_within_its_window),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
