@@ -4,6 +4,7 @@
 
 static const struct protocol *const modules[] = {
     &smtp_protocol,
+    &pop3_protocol,
 };
 
 #define MODULES (sizeof(modules) / sizeof(modules[0]))
