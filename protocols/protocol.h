@@ -271,6 +271,7 @@ struct protocol {
 };
 
 extern const struct protocol smtp_protocol;
+extern const struct protocol imap_protocol;
 extern const struct protocol pop3_protocol;
 
 /* The module of that name, or NULL. */

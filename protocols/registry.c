@@ -4,6 +4,7 @@
 
 static const struct protocol *const modules[] = {
     &smtp_protocol,
+    &imap_protocol,
     &pop3_protocol,
 };
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/* A look at an IMAP backend: dialogues, in pieces of every size. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "protocols/imap_probe.h"
+
+#define TURNS      4
+#define CAPABILITY "a CAPABILITY\r\n"
+#define LOGOUT     "b LOGOUT\r\n"
+#define GREETING   "its greeting is no OK"
+#define EARLY      "it talks before it is asked"
+#define NONSENSE   "what it says is no answer"
+
+static const struct {
+    bool learns;
+    struct {
+        const char *hears, *says;
+    } turn[TURNS];
+    enum probe_state state; /* of the last turn */
+    const char *why;
+    const char *learned; /* NULL: not known */
+} row[] = {
+    {false, {{"", ""}}, PROBE_GOING},
+    {false, {{"* OK x", ""}}, PROBE_GOING},
+    {false, {{"* OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {false, {{"* ok\n", LOGOUT}}, PROBE_HEALTHY},
+    {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\n", ""}}, PROBE_GOING},
+    {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\nb OK\r\n", ""}}, PROBE_OVER},
+    {false, {{"* OK x\r\n", LOGOUT}, {"b NO\r\n", ""}}, PROBE_OVER},
+    {false, {{"* OK x\r\n", LOGOUT}, {"what?\r\n", ""}}, PROBE_OVER},
+    {false, {{"* PREAUTH x\r\n", ""}}, PROBE_SICK, GREETING},
+    {false, {{"* BYE x\r\n", ""}}, PROBE_SICK, GREETING},
+    {false, {{"220 x\r\n", ""}}, PROBE_SICK, GREETING},
+    {false, {{"+OK x\r\n", ""}}, PROBE_SICK, GREETING},
+    {false, {{"* OK a\rb\r\n", ""}}, PROBE_SICK, GREETING},
+    {false, {{"a OK\r\n", ""}}, PROBE_SICK, GREETING},
+    {true, {{"* OK [CAPABILITY IDLE] x\r\n", CAPABILITY}}, PROBE_GOING},
+    {true,
+     {{"* OK x\r\n", CAPABILITY},
+      {"* OK [ALERT] x\r\n* CAPABILITY IMAP4rev1  AUTH=PLAIN IDLE idle\r\na OK x\r\n", LOGOUT}},
+     PROBE_HEALTHY,
+     NULL,
+     "IMAP4rev1\nAUTH=PLAIN\nIDLE\n"},
+    {true,
+     {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY IDLE\na OK\n", LOGOUT}, {"* BYE\nb OK\n", ""}},
+     PROBE_OVER,
+     NULL,
+     "IDLE\n"},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"a OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"a NO x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY A\r\na BAD x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {true,
+     {{"* OK x\r\n", CAPABILITY}, {"* BYE x\r\n", ""}},
+     PROBE_SICK,
+     "it answers CAPABILITY with BYE"},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"b OK x\r\n", ""}}, PROBE_SICK, NONSENSE},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"+ x\r\n", ""}}, PROBE_SICK, NONSENSE},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"* X {5}\r\n", ""}}, PROBE_SICK, NONSENSE},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY {5}\r\n", ""}}, PROBE_SICK, NONSENSE},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"\r\n", ""}}, PROBE_SICK, NONSENSE},
+};
+
+static void play_row(size_t i, size_t piece)
+{
+    const struct probe_wish wish = {.hostname = "x", .learns = row[i].learns};
+    struct probe_step step = {0};
+    struct probe p;
+
+    imap_probe_init(&p, &wish);
+    for (size_t t = 0; t < TURNS && row[i].turn[t].hears != NULL; t++) {
+        const char *hears = row[i].turn[t].hears;
+        size_t len = strlen(hears), seen = 0, taken = 0;
+
+        do {
+            char *window;
+
+            seen += piece == 0 || piece > len - seen ? len - seen : piece;
+            window = malloc(seen - taken);
+            memcpy(window, hears + taken, seen - taken);
+            step = imap_probe_step(&p, (struct span){window, seen - taken});
+            assert_true(step.take <= seen - taken);
+            taken += step.take;
+            free(window);
+        } while (step.state == PROBE_GOING && step.text.len == 0 && seen < len);
+        if (step.text.len != strlen(row[i].turn[t].says) ||
+            memcmp(step.text.data, row[i].turn[t].says, step.text.len) != 0)
+            if (step.text.len > 0 || row[i].turn[t].says[0] != '\0')
+                fail_msg("row %zu, turn %zu, piece %zu: %.*s", i, t, piece, (int)step.text.len,
+                         step.text.data);
+    }
+    if (step.state != row[i].state)
+        fail_msg("row %zu, piece %zu: state %d", i, piece, step.state);
+    if (row[i].why != NULL)
+        assert_string_equal(step.why, row[i].why);
+    assert_int_equal(p.learned.is_known, row[i].learned != NULL);
+    if (row[i].learned != NULL) {
+        assert_int_equal(p.learned.len, strlen(row[i].learned));
+        assert_memory_equal(p.learned.text, row[i].learned, p.learned.len);
+    }
+}
+
+static void looks_come_out_alike_in_every_piece(void **state)
+{
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        for (size_t piece = 0; piece <= 4; piece++)
+            play_row(i, piece);
+}
+
+static void who_talks_early_is_sick(void **state)
+{
+    const struct probe_wish wish = {.hostname = "x", .learns = true};
+    struct probe p;
+    struct probe_step step;
+
+    imap_probe_init(&p, &wish);
+    step = imap_probe_step(&p, (struct span)SPAN("* OK x\r\n* OK y\r\n"));
+    assert_string_equal(step.why, EARLY);
+    imap_probe_init(&p, &wish);
+    step = imap_probe_step(&p, (struct span)SPAN("* OK \xe9 x\r\n"));
+    assert_string_equal(p.greeting, "* OK ? x");
+    step = imap_probe_step(&p, (struct span)SPAN("* CAPABILITY X\r\na OK\r\n* OK\r\n"));
+    assert_string_equal(step.why, EARLY);
+}
+
+static void words_without_end_are_sick(void **state)
+{
+    const struct probe_wish wish = {.hostname = "x", .learns = true};
+    static char line[PROBE_WINDOW];
+    struct probe_step step;
+    struct probe p;
+    int lines = 0;
+
+    memset(line, 'x', sizeof line);
+    imap_probe_init(&p, &wish);
+    assert_int_equal(imap_probe_step(&p, (struct span){line, sizeof line}).state, PROBE_SICK);
+    imap_probe_init(&p, &wish);
+    step = imap_probe_step(&p, (struct span)SPAN("* OK x\r\n"));
+    while (step.state == PROBE_GOING && lines++ < 10000)
+        step = imap_probe_step(&p, (struct span)SPAN("* OK hold the line\r\n"));
+    assert_int_equal(step.state, PROBE_SICK);
+    assert_true(lines < 1000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(looks_come_out_alike_in_every_piece),
+        cmocka_unit_test(who_talks_early_is_sick),
+        cmocka_unit_test(words_without_end_are_sick),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
