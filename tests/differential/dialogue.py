@@ -81,6 +81,7 @@ class Dialogue:
         self.serial = 0
         self.has_closed = False
         self.depends_on_cuts = False  # something was said that is judged by what shares a window with it
+        self.may_violate = False
         self.phases, self.links, self.log, self.notes = [], [], [], []
         self.inputs, self.outputs = [], Outputs()
 

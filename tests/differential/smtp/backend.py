@@ -69,6 +69,7 @@ class Backend:
     def _mad(self):
         rng = self.rng
         act = rng.randrange(8)
+        self.dialogue.depends_on_cuts = True  # a reply before its command is one to another
         if act == 0:
             self._say(rng.choice([250, 354, 334, 235, 550]))
         elif act == 1:
