@@ -19,25 +19,50 @@ CONFIGURATION = """\
 [starttlsd]
 drain_timeout = 1s
 
-[service demo]
-protocol = smtp
-listen = 127.0.0.1:{port}
+[defaults]
 certificate = {directory}/cert.pem {directory}/key.pem
-backend = 127.0.0.1:{backend}
-relay = backend
+
+[service submission]
+protocol = smtp
+listen = 127.0.0.1:{smtp}
+backend = 127.0.0.1:{smtp_backend}
+relay = login
+
+[service imap]
+protocol = imap
+listen = 127.0.0.1:{imap}
+backend = 127.0.0.1:{imap_backend}
+
+[service imaps]
+protocol = imap
+listen = 127.0.0.1:{imaps}
+tls = implicit
+backend = 127.0.0.1:{imap_backend}
+
+[service pop3]
+protocol = pop3
+listen = 127.0.0.1:{pop3}
+backend = 127.0.0.1:{pop3_backend}
 """
 
 COMMANDS = """
-starttlsd listens on 127.0.0.1:{port}; the mail server behind it knows no TLS. In a second terminal, try:
+starttlsd listens on 127.0.0.1:{smtp} (submission), {imap} (IMAP), {imaps} (IMAP with TLS from the first octet) and
+{pop3} (POP3); the mail server behind it knows no TLS. Its user is `demo`, the password `secret`. In a second terminal, try:
 
-  swaks --tls --server 127.0.0.1:{port} --from me@example.com --to you@example.com
+  swaks --tls --server 127.0.0.1:{smtp} --auth PLAIN --auth-user demo --auth-password secret --from me@example.com --to you@example.com
 
-  curl --ssl-reqd --cacert {directory}/cert.pem smtp://localhost:{port} \\
+  curl --ssl-reqd --cacert {directory}/cert.pem --user demo:secret smtp://localhost:{smtp} \\
        --mail-from me@example.com --mail-rcpt you@example.com --upload-file README.md
 
-  openssl s_client -starttls smtp -crlf -quiet -CAfile {directory}/cert.pem -connect 127.0.0.1:{port}
+  curl --ssl-reqd --cacert {directory}/cert.pem --user demo:secret "imap://localhost:{imap}/INBOX;UID=1"
 
-  swaks --server 127.0.0.1:{port} --from me@example.com --to you@example.com      (no TLS: refused)
+  curl --cacert {directory}/cert.pem --user demo:secret "imaps://localhost:{imaps}/INBOX;UID=1"
+
+  curl --ssl-reqd --cacert {directory}/cert.pem --user demo:secret pop3://localhost:{pop3}/1
+
+  openssl s_client -starttls imap -crlf -quiet -CAfile {directory}/cert.pem -connect 127.0.0.1:{imap}
+
+  curl --user demo:secret "imap://localhost:{imap}/INBOX;UID=1"      (no TLS: refused)
 
 The configuration is {directory}/starttlsd.ini. ^C ends the demonstration.
 """
@@ -84,18 +109,20 @@ def start(program, directory, processes):
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "7",
          "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    port = free_port(2525)
+    ports = {name: free_port(first) for name, first in
+             (("smtp", 2525), ("imap", 2143), ("imaps", 2993), ("pop3", 2110))}
     # ^C reaches the whole foreground group: sessions of their own let us end things in order.
     backend = subprocess.Popen([sys.executable, pathlib.Path(__file__).with_name("backend.py")],
                                stdout=subprocess.PIPE, text=True, start_new_session=True)
     processes.append(backend)
-    backend_port = backend.stdout.readline().rsplit(":", 1)[-1].strip()
+    words = dict(word.split("=") for word in backend.stdout.readline().split()[1:])
+    ports |= {f"{name}_backend": port for name, port in words.items()}
     ini = directory / "starttlsd.ini"
-    ini.write_text(CONFIGURATION.format(port=port, backend=backend_port, directory=directory))
+    ini.write_text(CONFIGURATION.format(**ports, directory=directory))
     gateway = subprocess.Popen([program, "run", "--config", ini], start_new_session=True)
     processes.insert(0, gateway)
-    wait_for(port, gateway)
-    print(COMMANDS.format(port=port, directory=directory), flush=True)
+    wait_for(ports["smtp"], gateway)
+    print(COMMANDS.format(**ports, directory=directory), flush=True)
     return backend, gateway
 
 

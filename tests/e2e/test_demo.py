@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -35,6 +36,8 @@ def test_the_demo(directory, user, number):
         certificate = re.search(r"--cacert (\S+)", out.read_text())[1]
         with Client(int(match[1])) as client:
             client.starttls(tls_context(certificate))
+            client.expect("MAIL FROM:<a@client.test>", 530)
+            assert client.command("AUTH PLAIN AGRlbW8Ac2VjcmV0").startswith("235")
             assert client.mail(message("m", b"Hello, demo.\r\n")).startswith("250")
             client.quit()
         eventually(lambda: "| Hello, demo." in out.read_text())
@@ -53,15 +56,17 @@ def test_the_demo(directory, user, number):
 def try_the_commands(out):
     """What the demo says to try, as it says it."""
     text = out.read_text().split("try:", 1)[1].replace("\\\n", " ")
-    commands = [line.strip() for line in text.split("\n") if line.startswith("  ")][:4]
-    assert [command.split()[0] for command in commands] == ["swaks", "curl", "openssl", "swaks"]
-    plain, commands[3] = commands[3], commands[3].split("(")[0]
+    commands = [line.strip() for line in text.split("\n") if line.startswith("  ")][:7]
+    assert [command.split()[0] for command in commands] == ["swaks", *["curl"] * 4, "openssl", "curl"]
+    assert "refused" in commands[-1]
     before = out.read_text().count("--- a mail from")
     for command in commands:
-        done = subprocess.run(command.split(), input="QUIT\n", capture_output=True, text=True, timeout=30, cwd=ROOT)
-        refused = command is commands[3]
-        assert (done.returncode != 0) == refused, done.stdout + done.stderr
-    assert "refused" in plain
+        words = shlex.split(command.split("(no TLS")[0])
+        done = subprocess.run(words, input=". LOGOUT\n", capture_output=True, text=True, timeout=30, cwd=ROOT)
+        is_refused = command is commands[-1]
+        assert (done.returncode != 0) == is_refused, f"{command}: {done.stdout}{done.stderr}"
+        if "UID=1" in command or "pop3:" in command:
+            assert ("Hello, demo." in done.stdout) == (not is_refused), command
     assert eventually(lambda: out.read_text().count("--- a mail from") == before + 2)
 
 
