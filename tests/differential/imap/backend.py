@@ -20,7 +20,7 @@ class Backend(Server):
     def __init__(self, rng, dialogue):
         super().__init__(rng, dialogue)
         self.reader, self.replies = ServerReader(), ResponseReader()
-        self.responses = []  # that it has given, each with the command that was outstanding and how far it was
+        self.responses = []  # that it has given, each with the command that was outstanding, and how far it was
         self.has_initial = False  # it has announced SASL-IR
         self.announces = rng.sample(SHOWN, rng.randrange(len(SHOWN))) + rng.sample(HIDDEN, rng.randrange(4))
         rng.shuffle(self.announces)
@@ -110,7 +110,7 @@ class Backend(Server):
             self._ask(item)
         elif what == 'sasl':
             if item.responses[-1] == b'*' and rng.random() < 0.9:
-                self._tagged(item.tag, b'BAD', b' cancelled')
+                self._tagged(item.tag, rng.choice([b'BAD', b'BAD', b'NO']), b' cancelled')
             else:
                 self._auth(item, 0.25)
         elif verb == b'AUTHENTICATE':
@@ -166,6 +166,7 @@ class Backend(Server):
         response, item, state = self.replies.next(), self.reader.item, self.reader.state
         if response is None:
             return False
+        has_secret = item is not None and item.has_secret
         if not self.has_greeted:
             self.greeted(response.tag == b'*' and response.status == 'OK')
         elif response.tag == b'*':
@@ -175,7 +176,7 @@ class Backend(Server):
         elif not self.reader.answer(response):
             self.tell_lie(f'{response} to {item}')
         if self.lie is None:
-            self.responses.append((response, item, state))
+            self.responses.append((response, item, state, has_secret))
             if response.capabilities:
                 self.has_initial = b'SASL-IR' in [word.upper() for word in response.capabilities[1]]
         return True

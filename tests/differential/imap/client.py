@@ -20,7 +20,7 @@ NOISE = [b'\r', b'\n', b'\0', b'\r\n', b' ', b'\t', b'"', b'\\', b'{', b'}', b'(
          b'z APPEND x {9+}\r\n', b'A' * 300, b'A' * 9000, b'A' * 16384, b'\x16\x03\x01', b'*\r\n']
 BEHIND = [b'z SELECT INBOX\r\n', b'z NOOP\r\nz LOGOUT\r\n', b'z APPEND x {5}\r\n', b'hello\r\n', b'\0\r\n\xff', b'z STARTTLS\r\n', b'x' * 5000, b'\n', b'z LOGIN e e\r\n', b'+ \r\n']
 STRINGS = [b'user', b'a b', b'', b'a"b', b'a\\b', b'NIL', b'p\xe4ss', b'\xc3\xbc', b'x' * 254, b'x' * 255, b'x' * 256, b'y' * 3000, b'a{5}', b'{5}', b'{5+}', b'*', b'%', b'a]', b'(', b'"', b'\\', b'a\r\nz LOGOUT', b'a\nb', b'a\0b',
-           b'z OK done', b'x' * 800 + b' z XCLIENT x', b'+', b'~{3}', b'\x7f', b'a\tb', b'y' * 8100, b'y' * 15000]
+           b'z OK done', b'x' * 800 + b' z XCLIENT x', b'+', b'~{3}', b'\x7f', b'a\tb', b'y' * 8100, b'y' * 15000, b'"\\' * 100, b'"' * 128, b'\\' * 2000]
 
 
 class Client:
@@ -67,7 +67,7 @@ class Client:
             parts.append(string)
         elif way == 'literal+':
             parts[-1] += b'{%d%s}%s' % (self.size_of(string), rng.choice([b'+', b'+', b'-']), rng.choice([b'\r\n', b'\r\n', b'\n'])) + string
-        elif way == 'atom' and (self.lies() or string.isalnum()):
+        elif way == 'atom' and (string.isalnum() or self.lies() and rng.random() < 0.3):
             parts[-1] += string
         else:
             parts[-1] += b'"' + string.replace(b'\\', b'\\\\').replace(b'"', b'\\"') + b'"'
@@ -108,16 +108,16 @@ class Client:
     def identify(self):
         rng = self.rng
         parts = [self.tag() + b' ' + self.case(b'ID') + b' (']
-        for i in range(rng.choice([0, 1, 2, 3, 30] if self.honesty == 1 else [1, 2, 29, 31])):
+        for i in range(rng.choice([0, 1, 1, 2, 2, 3, 3, 30] if self.honesty == 1 or rng.random() < 0.8 else [29, 31])):
             if i:
                 parts[-1] += b' '
-            self.spell(rng.choice([b'name', b'version', rng.choice(KEYS[:6]), rng.choice(SPOOF_KEYS[:5])]) if not self.lies() else rng.choice(KEYS + SPOOF_KEYS), parts)
+            self.spell(rng.choice([b'name', b'version', rng.choice(KEYS), rng.choice(SPOOF_KEYS)]), parts)
             parts[-1] += b' '
             if rng.random() < 0.2:
                 parts[-1] += rng.choice([b'NIL', b'nil'])
             else:
-                self.spell(rng.choice([b'1.0', b'x-y', b'a"b']) if not self.lies() else rng.choice(STRINGS[:20]), parts)
-        parts[-1] += rng.choice([b')', b'']) if self.lies() else b')'
+                self.spell(rng.choice([b'1.0', b'x-y', b'a"b'] if not self.lies() else STRINGS[:20]), parts)
+        parts[-1] += b'' if self.lies() and rng.random() < 0.1 else b')'
         self.say_parts(parts)
 
     def misc(self):

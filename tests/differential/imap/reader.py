@@ -15,6 +15,7 @@ COMMAND_MAX = 16384  # with all its literals, before login
 LINE_MAX = 16384  # of a server
 PASS_MAX = 8192  # RFC 9051, section 4, of a command without its literals
 SASL_MAX = 12286
+SASL_PASS_MAX = 12287  # what a buffer of 12288 octets holds
 
 TAG = re.compile(rb'[!#$&\',-\[\]-z|}~./0-9;:<=>?@A-Z^_`a-z]{1,64}')
 LITERAL = re.compile(rb'\{([0-9]+)([+-]?)\}\Z')
@@ -55,6 +56,12 @@ class Item:
     @property
     def is_login(self):
         return self.verb in (b'LOGIN', b'AUTHENTICATE')
+
+    @property
+    def has_secret(self):
+        """Has a backend that knows all of this something to judge?"""
+        return self.is_login and self.is_whole and (
+            self.verb == b'LOGIN' or self.initial is not None or any(line != b'*' for line in self.responses))
 
     @property
     def initial(self):
@@ -249,6 +256,8 @@ class ServerReader:
         if not line.endswith(b'\r\n') or not re.fullmatch(rb'[ -~]*', line[:-2]):
             raise Misread(f'no line to everybody: {line!r}')
         if self.state == 'sasl':
+            if len(line) > SASL_PASS_MAX:
+                raise Misread(f'too long: {line!r}')
             self.state = 'stop'
             self.item.responses.append(line[:-2])
             return 'sasl', self.item

@@ -13,6 +13,7 @@ from judge import Misread
 
 LINE_MAX = 4096
 SASL_MAX = 12286
+SASL_PASS_MAX = 12287  # what a buffer of 12288 octets holds
 LIST_MAX = 8192  # of a list before login
 PASS_MAX = 255  # RFC 2449, section 4, of a command
 
@@ -146,7 +147,7 @@ class ServerReader:
         item = Item('sasl' if self.state == 'sasl' else 'command', line[:-2])
         if not line.endswith(b'\r\n') or re.search(rb'[\x00-\x08\x0a-\x1f\x7f]', line[:-2]):
             raise Misread(f'no line to everybody: {line!r}')
-        if len(line) > (SASL_MAX if self.state == 'sasl' or item.verb == b'AUTH' else PASS_MAX):
+        if len(line) > (SASL_PASS_MAX if self.state == 'sasl' or item.verb == b'AUTH' else PASS_MAX):
             raise Misread(f'too long: {line!r}')
         if item.kind == 'sasl' or item.is_login or item.verb in (b'AUTH', b'QUIT'):
             self.state = 'stop'
