@@ -105,6 +105,13 @@ static bool is_login(enum imap_verb verb)
     return verb == IMAP_LOGIN || verb == IMAP_AUTHENTICATE;
 }
 
+/* Its answer is due. Servers announce what they can behind the login before they accept it, too. */
+static bool may_be_logged_in(const struct imap_server *s)
+{
+    return s->turn == IMAP_TURN_ANSWER && s->has_credentials &&
+           !server_is_alone(s->base.policy, s->base.is_secure);
+}
+
 /* The answer has passed: what does it change? */
 static enum note conclude(struct imap_server *s, const struct imap_response *r)
 {
@@ -252,7 +259,7 @@ struct verdict imap_answer_step(struct imap_server *s, struct span window)
     case IMAP_RESPONSE_BAD: break;
     case IMAP_RESPONSE_CONTINUATION: return go_ahead(s, window, &line);
     case IMAP_RESPONSE_STATUS: return status(s, window, &line, &r);
-    case IMAP_RESPONSE_CAPABILITY: return pass(s, &line, &r, false);
+    case IMAP_RESPONSE_CAPABILITY: return pass(s, &line, &r, may_be_logged_in(s));
     case IMAP_RESPONSE_DATA: return data(s, window, &line, &r);
     }
     return imap_violation(s, window);

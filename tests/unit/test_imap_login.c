@@ -186,7 +186,7 @@ static void one_command_is_outstanding_at_a_time(void **state)
         {BACKEND("* CAPABILITY IMAP4rev1\r\n"), TO_CLIENT("* CAPABILITY IMAP4rev1\r\n")},
         {BACKEND("b OK x\r\n"), TO_CLIENT("b OK x\r\n"), TO_BACKEND("b LOGIN u p\r\n")},
         {BACKEND("* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE\r\n"),
-         TO_CLIENT("* CAPABILITY IMAP4rev1\r\n")},
+         TO_CLIENT("* CAPABILITY IMAP4rev1 COMPRESS=DEFLATE\r\n")},
         {BACKEND("b OK in\r\n+ idling\r\nb OK x\r\n"),
          TO_CLIENT("b OK in\r\n+ idling\r\nb OK x\r\n"), TO_BACKEND("b SELECT x\r\nb IDLE\r\n"),
          NOTES(AUTH_OK), TUNNELS},
