@@ -49,7 +49,8 @@ static inline bool server_is_alone(const struct policy *policy, bool is_secure)
 /* May credentials pass here? */
 static inline bool server_may_log_in(const struct policy *policy, bool is_secure)
 {
-    return !server_is_alone(policy, is_secure) || policy->may_auth_in_clear;
+    return !server_is_alone(policy, is_secure) ||
+           (policy->may_auth_in_clear && !policy->is_enforced);
 }
 
 #endif
