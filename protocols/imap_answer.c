@@ -34,8 +34,8 @@ static struct verdict rewrite(struct imap_server *s, const struct line *line,
     char *space = s->base.space;
     size_t len = reply_join(space, EVENT_SPACE, &head, 1).len;
 
-    s->has_initial = imap_capabilities_has_initial(r->capabilities) &&
-                     !capability_is_hidden(s->base.policy, (struct span)SPAN("SASL-IR"));
+    s->knows_initial = imap_capabilities_has_initial(r->capabilities) &&
+                       !capability_is_hidden(s->base.policy, (struct span)SPAN("SASL-IR"));
     len += imap_capabilities_rewrite(&to, r->capabilities, space + len,
                                      EVENT_SPACE - len - end.len - LINE_END.len)
                .len;

@@ -140,10 +140,16 @@ static struct verdict invite(struct imap_server *s)
 static struct verdict run(struct imap_server *s, struct span window,
                           const struct imap_command *command, size_t take)
 {
+    struct verdict v;
+
     if (command->verb == IMAP_STARTTLS)
         return starttls(s, window, command->tag, take);
-    return s->phase == IMAP_PREAMBLE ? imap_preamble_run(s, command, take)
-                                     : imap_pass(s, command, take);
+    if (s->phase == IMAP_GATE)
+        return imap_pass(s, command, take);
+    v = imap_preamble_run(s, command, take);
+    if (v.kind != VERDICT_CONNECT) /* else it will be read again */
+        s->invited = 0;
+    return v;
 }
 
 static bool is_http(const struct imap_command *command, struct span text)

@@ -98,4 +98,5 @@ void imap_expect(struct imap_server *s, const struct imap_command *command)
         memcpy(s->tag, command->tag.data, s->tag_len);
     s->part = 0;
     s->has_credentials = false;
+    s->has_initial = s->knows_initial;
 }

@@ -61,10 +61,12 @@ struct imap_server {
     char tag[IMAP_TAG_MAX];
     bool has_credentials; /* of the login under way: something was sent */
 
+    bool has_initial; /* of the outstanding command: the backend knew SASL-IR when it began */
+
     enum imap_output output;
     uint32_t literal_left;
     unsigned lines;       /* of the backend, since its last answer to a command */
-    bool has_initial;     /* it has announced SASL-IR */
+    bool knows_initial;   /* it has announced SASL-IR */
     bool is_bye;          /* it has said goodbye */
     bool is_backend_left; /* STARTTLS: it has been said goodbye to */
 };

@@ -25,7 +25,7 @@ static struct verdict on_client(struct imap_server *s)
 static struct verdict on_backend(struct imap_server *s)
 {
     s->phase = IMAP_CONNECTING;
-    s->has_initial = false;
+    s->knows_initial = false;
     return verdict_more(0);
 }
 

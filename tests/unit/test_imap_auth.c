@@ -57,6 +57,15 @@ static void an_initial_response_waits_where_it_is_not_known(void **state)
         {BACKEND("a OK in\r\n"), TO_CLIENT("a OK in\r\n"), TO_BACKEND("b SELECT x\r\n"),
          NOTES(AUTH_OK), TUNNELS},
     };
+    /* It is learned too late. */
+    static const struct turn announced[] = {
+        {CLIENT("a AUTHENTICATE PLAIN AGEAYg==\r\n"), TO_BACKEND("a AUTHENTICATE PLAIN\r\n")},
+        {BACKEND("* CAPABILITY SASL-IR\r\n"), TO_CLIENT("* CAPABILITY SASL-IR\r\n")},
+        {BACKEND("+ \r\n"), TO_BACKEND("AGEAYg==\r\n")},
+        {BACKEND("a NO no\r\n"), TO_CLIENT("a NO no\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("a AUTHENTICATE PLAIN AGEAYg==\r\n"),
+         TO_BACKEND("a AUTHENTICATE PLAIN AGEAYg==\r\n")},
+    };
     static const struct turn refused[] = {
         {CLIENT("a AUTHENTICATE PLAIN AGEAYg==\r\nb NOOP\r\n"),
          TO_BACKEND("a AUTHENTICATE PLAIN\r\n")},
@@ -69,6 +78,7 @@ static void an_initial_response_waits_where_it_is_not_known(void **state)
         {BACKEND("a BAD cancelled\r\n"), TO_CLIENT("a BAD cancelled\r\n")},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
+    PLAY(&policy, PLAY_FROM_GATE, announced);
     PLAY(&policy, PLAY_FROM_GATE, refused);
 }
 

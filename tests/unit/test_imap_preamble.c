@@ -16,6 +16,10 @@ static const struct policy policy = {
 static const struct policy strict = {
     .is_enforced = true, .hostname = "imap.example", .max_errors = 3};
 
+/* `enforced` has the last word. */
+static const struct policy contradictory = {
+    .is_enforced = true, .may_auth_in_clear = true, .hostname = "imap.example"};
+
 #define MUST     "NO [PRIVACYREQUIRED] Start TLS first\r\n"
 #define UNKNOWN  "BAD Command not recognized\r\n"
 #define SYNTAX   "BAD Syntax error in arguments\r\n"
@@ -58,6 +62,8 @@ static void harmless_commands_are_answered(void **state)
         {CLIENT("a ID ({4}\r\n"), TO_CLIENT(GO)},
         {CLIENT("name {1}\r\n"), TO_CLIENT(GO)},
         {CLIENT("x)\r\n"), TO_CLIENT("* ID NIL\r\na OK Done\r\n")},
+        {CLIENT("b ID ({4}\r\n"), TO_CLIENT(GO)}, /* each command has literals of its own */
+        {CLIENT("name NIL)\r\n"), TO_CLIENT("* ID NIL\r\nb OK Done\r\n")},
         {CLIENT("a ID ({4+}\r\nname NIL)\r\n"), TO_CLIENT("* ID NIL\r\na OK Done\r\n")},
         {CLIENT("a LOGOUT\r\n"), TO_CLIENT("* BYE Logging out\r\na OK Done\r\n"),
          CLOSES(CLIENT_QUIT)},
@@ -81,6 +87,7 @@ static void commands_that_need_tls_are_refused(void **state)
          CLOSES(TLS_REQUIRED)},
     };
     PLAY(&policy, PLAY_FROM_GREETING, dialogue);
+    PLAY(&contradictory, PLAY_FROM_GREETING, dialogue);
 }
 
 static void what_is_no_command_is_refused(void **state)
