@@ -184,6 +184,24 @@ static void one_service_is_one_quota_for_all_snapshots(void **state)
     assert_ptr_equal(quota_get(all, "mx"), again);
 }
 
+/* A session outlives the snapshots that have its service. */
+static void who_shares_a_quota_keeps_its_name(void **state)
+{
+    struct quotas *all = f->worker[0].quotas;
+    struct quota *snapshots = f->worker[0].mx, *sessions = quota_share(snapshots);
+
+    assert_ptr_equal(sessions, snapshots);
+    quota_put(snapshots);
+    assert_ptr_not_equal(quota_get(all, "new"), sessions);
+    assert_string_equal(quota_service(sessions), "mx");
+    quota_add_session(sessions);
+    assert_int_equal(quota_sessions(f->worker[1].mx), 1);
+    quota_drop_session(sessions);
+    quota_put(sessions);
+    assert_ptr_equal(quota_get(all, "newer"), sessions);
+    assert_string_equal(quota_service(sessions), "newer");
+}
+
 static void row_with_a_new_name_is_found_by_others(void **state)
 {
     struct quota *reader = quota_get(f->worker[1].quotas, "late"), *late;
@@ -491,6 +509,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(sessions_are_summed_by_the_services_name),
         TEST(one_service_is_one_quota_for_all_snapshots),
+        TEST(who_shares_a_quota_keeps_its_name),
         TEST(row_with_a_new_name_is_found_by_others),
         TEST(dead_workers_sessions_count_no_more),
         TEST(there_are_only_so_many_services),
