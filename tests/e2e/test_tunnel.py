@@ -88,6 +88,7 @@ def both_ways(client, body):
     missing = len(body) - len(client.pending)
     client.sock.setblocking(False)
     while rest or missing:
+        select.select([client.sock] if missing else [], [client.sock] if rest else [], [], 30)
         with contextlib.suppress(*again):
             rest = rest[client.sock.send(rest[:1 << 16]):] if rest else rest
         with contextlib.suppress(*again):
@@ -95,7 +96,6 @@ def both_ways(client, body):
                 got.append(client.sock.recv(min(missing, 1 << 20)))
                 assert got[-1], "the connection ends"
                 missing -= len(got[-1])
-        select.select([client.sock] if missing else [], [client.sock] if rest else [], [], 30)
     client.sock.settimeout(30)
     return b"".join(got)
 
