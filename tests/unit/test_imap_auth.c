@@ -166,6 +166,46 @@ static void a_response_without_end_cancels(void **state)
     player_clear(&p);
 }
 
+/* Long ones go as a line of their own, and none is longer than such a line. */
+static void a_long_initial_response_waits(void **state)
+{
+    static const struct {
+        size_t len;
+        const char *backend, *client;
+    } row[] = {
+        {7000, "a AUTHENTICATE PLAIN AAAA", NULL},
+        {8000, "a AUTHENTICATE PLAIN\r\n", NULL},
+        {12284, "a AUTHENTICATE PLAIN\r\n", NULL},
+        {12285, NULL, "a " SYNTAX},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        static const char head[] = "a AUTHENTICATE PLAIN ";
+        static char line[13000];
+        const struct facts facts = {.is_secure = true};
+        const size_t before = sizeof head - 1, len = before + row[i].len;
+        const char *wanted = row[i].backend == NULL ? row[i].client : row[i].backend;
+        enum side side = row[i].backend == NULL ? SIDE_CLIENT : SIDE_BACKEND;
+        struct player p;
+
+        memset(line, 'A', sizeof line);
+        memcpy(line, head, before);
+        memcpy(line + len, "\r\n", 2);
+        player_begin(&p, &imap_protocol, &policy, &facts);
+        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        player_feed(&p, SIDE_BACKEND, "* OK [CAPABILITY SASL-IR] x\r\n", 29);
+        player_feed(&p, SIDE_CLIENT, line, len + 2);
+        assert_true(p.received[side].len >= strlen(wanted));
+        assert_memory_equal(p.received[side].data, wanted, strlen(wanted));
+        player_feed(&p, SIDE_BACKEND, "+ \r\n", row[i].len >= 8000 && side == SIDE_BACKEND ? 4 : 0);
+        if (side == SIDE_BACKEND)
+            assert_memory_equal(p.received[side].data + p.received[side].len - row[i].len - 2,
+                                line + before, row[i].len + 2);
+        player_clear(&p);
+    }
+}
+
 static void an_answer_out_of_turn_is_a_violation(void **state)
 {
     static const struct turn waiting[] = {
@@ -220,6 +260,7 @@ int main(void)
         cmocka_unit_test(what_must_not_pass_is_refused),
         cmocka_unit_test(what_is_no_response_cancels),
         cmocka_unit_test(a_response_without_end_cancels),
+        cmocka_unit_test(a_long_initial_response_waits),
         cmocka_unit_test(an_answer_out_of_turn_is_a_violation),
         cmocka_unit_test(failures_are_counted_where_something_was_sent),
     };

@@ -88,11 +88,9 @@ static void play_row(size_t i, size_t piece)
             taken += step.take;
             free(window);
         } while (step.state == PROBE_GOING && step.text.len == 0 && seen < len);
-        if (step.text.len != strlen(row[i].turn[t].says) ||
-            memcmp(step.text.data, row[i].turn[t].says, step.text.len) != 0)
-            if (step.text.len > 0 || row[i].turn[t].says[0] != '\0')
-                fail_msg("row %zu, turn %zu, piece %zu: %.*s", i, t, piece, (int)step.text.len,
-                         step.text.data);
+        if (!span_equals(step.text, span_of(row[i].turn[t].says)))
+            fail_msg("row %zu, turn %zu, piece %zu: %.*s", i, t, piece, (int)step.text.len,
+                     step.text.data);
     }
     if (step.state != row[i].state)
         fail_msg("row %zu, piece %zu: state %d", i, piece, step.state);
