@@ -274,6 +274,25 @@ static void every_event_in_the_gate_has_its_end(void **state)
     PLAY(&policy, PLAY_FROM_GATE, closing);
 }
 
+static void whoever_waits_for_a_backend_is_told(void **state)
+{
+    static const struct turn ends[] = {
+        {EVENT(DRAIN, CLIENT), TO_CLIENT("* BYE [UNAVAILABLE] Shutting down, try again later\r\n"),
+         CLOSES(DRAINED)},
+        {EVENT(STOP, CLIENT), TO_CLIENT("* BYE [UNAVAILABLE] Shutting down, try again later\r\n"),
+         CLOSES(DRAINED)},
+        {EVENT(ERROR, CLIENT), TO_CLIENT("* BYE [UNAVAILABLE] Out of memory, try again later\r\n"),
+         CLOSES(ERROR)},
+        {EVENT(BUSY, BACKEND), .reason = END_LIMIT,
+         TO_CLIENT("* BYE [UNAVAILABLE] Too busy, try again later\r\n"), CLOSES(LIMIT)},
+        {EVENT(BACKEND_FAILED, BACKEND), .reason = END_BACKEND_REFUSED,
+         TO_CLIENT("* BYE [UNAVAILABLE] No mail server answers, try again later\r\n"),
+         CLOSES(BACKEND_REFUSED)},
+    };
+    PLAY_EACH(&policy, PLAY_FROM_SECURED, ends, 1);
+    PLAY_EACH(&implicit, PLAY_FROM_SECURED, ends, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +303,7 @@ int main(void)
         cmocka_unit_test(untagged_words_may_come_at_any_time),
         cmocka_unit_test(words_without_end_are_a_violation),
         cmocka_unit_test(goodbyes_end_both_sides),
+        cmocka_unit_test(whoever_waits_for_a_backend_is_told),
         cmocka_unit_test(every_event_in_the_gate_has_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
