@@ -4,6 +4,7 @@
 
 #include "protocols/foreign.h"
 #include "protocols/sasl.h"
+#include "protocols/server.h"
 
 static const struct {
     struct span word;
@@ -34,10 +35,7 @@ static enum imap_verb verb_of(struct span word, const struct policy *policy)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (span_equals(word, verbs[i].word))
             return verbs[i].verb;
-    for (size_t i = 0; i < policy->allow_commands.count; i++)
-        if (span_equals(word, span_of(policy->allow_commands.word[i])))
-            return IMAP_ALLOWED;
-    return IMAP_UNKNOWN;
+    return server_allows(policy, word) ? IMAP_ALLOWED : IMAP_UNKNOWN;
 }
 
 struct imap_command imap_command_parse(struct span text, const struct policy *policy)

@@ -5,6 +5,7 @@
 #include "protocols/imap_response.h"
 #include "protocols/learned.h"
 #include "protocols/line.h"
+#include "protocols/probe.h"
 #include "protocols/word.h"
 
 enum phase { PHASE_GREETING, PHASE_CAPABILITY, PHASE_LOGOUT };
@@ -17,36 +18,12 @@ void imap_probe_init(struct probe *p, const struct probe_wish *wish)
     *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
 }
 
-static struct probe_step going(size_t take, struct span text)
-{
-    return (struct probe_step){.state = PROBE_GOING, .take = take, .text = text};
-}
-
-static struct probe_step sick(size_t take, const char *why)
-{
-    return (struct probe_step){.state = PROBE_SICK, .take = take, .why = why};
-}
-
-static struct probe_step over(size_t take)
-{
-    return (struct probe_step){.state = PROBE_OVER, .take = take};
-}
-
 /* All that can be known is known. */
 static struct probe_step finish(struct probe *p, size_t take)
 {
     p->phase = PHASE_LOGOUT;
     p->reply_len = 0;
-    return (struct probe_step){
-        .state = PROBE_HEALTHY, .take = take, .text = (struct span)SPAN("b LOGOUT\r\n")};
-}
-
-static void keep_text(char to[PROBE_TEXT], struct span text)
-{
-    text = span_first(text, PROBE_TEXT - 1);
-    for (size_t i = 0; i < text.len; i++)
-        to[i] = text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?';
-    to[text.len] = '\0';
+    return probe_healthy(take, (struct span)SPAN("b LOGOUT\r\n"));
 }
 
 static void learn(struct probe *p, struct span list)
@@ -61,16 +38,16 @@ static void learn(struct probe *p, struct span list)
 static struct probe_step greeted(struct probe *p, const struct imap_response *r,
                                  const struct line *line, size_t take)
 {
-    keep_text(p->greeting, line->text);
+    probe_keep(p->greeting, line->text);
     if (line->is_dirty || r->kind != IMAP_RESPONSE_STATUS || r->tag.len > 0 ||
         r->status != IMAP_STATUS_OK)
-        return sick(take, "its greeting is no OK");
+        return probe_sick(take, "its greeting is no OK");
     if (line->take < take)
-        return sick(take, "it talks before it is asked");
+        return probe_sick(take, "it talks before it is asked");
     if (!p->wish.learns)
         return finish(p, take);
     p->phase = PHASE_CAPABILITY;
-    return going(take, (struct span)SPAN("a CAPABILITY\r\n"));
+    return probe_going(take, (struct span)SPAN("a CAPABILITY\r\n"));
 }
 
 /* Literals in what it says unasked would have to be counted: nobody needs them here. */
@@ -89,13 +66,13 @@ static bool is_decided(struct probe *p, const struct imap_response *r, const str
     if (r->kind != IMAP_RESPONSE_STATUS)
         return false;
     if (r->tag.len == 0 && r->status == IMAP_STATUS_BYE) {
-        *step = sick(take, "it answers CAPABILITY with BYE");
+        *step = probe_sick(take, "it answers CAPABILITY with BYE");
     } else if (r->tag.len == 0) {
         return false;
     } else if (!span_equals(r->tag, (struct span)SPAN("a"))) {
-        *step = sick(take, "what it says is no answer");
+        *step = probe_sick(take, "what it says is no answer");
     } else {
-        keep_text(p->answer, line->text);
+        probe_keep(p->answer, line->text);
         p->learned.is_known = r->status == IMAP_STATUS_OK && p->learned.len > 0;
         *step = finish(p, take);
     }
@@ -121,16 +98,16 @@ static bool read_line(struct probe *p, struct span window, const struct line *li
         return true;
     }
     if (p->phase == PHASE_LOGOUT) {
-        *step = over(window.len);
+        *step = probe_over(window.len);
         return is_goodbye(&r) || p->reply_len > ANSWER_MAX;
     }
-    *step = sick(window.len, "what it says is no answer");
+    *step = probe_sick(window.len, "what it says is no answer");
     if (!is_sound(&r, line) || p->reply_len > ANSWER_MAX)
         return true;
     if (!is_decided(p, &r, line, *take, step))
         return false;
     if (*take < window.len)
-        *step = sick(window.len, "it talks before it is asked");
+        *step = probe_sick(window.len, "it talks before it is asked");
     return true;
 }
 
@@ -142,10 +119,10 @@ struct probe_step imap_probe_step(struct probe *p, struct span window)
 
     for (;;) {
         switch (line_find(span_skip(window, take), PROBE_WINDOW, &line)) {
-        case LINE_PARTIAL: return going(take, (struct span){0});
+        case LINE_PARTIAL: return probe_going(take, (struct span){0});
         case LINE_TOO_LONG:
-            return p->phase == PHASE_LOGOUT ? over(window.len)
-                                            : sick(window.len, "its line has no end");
+            return p->phase == PHASE_LOGOUT ? probe_over(window.len)
+                                            : probe_sick(window.len, "its line has no end");
         case LINE_FOUND: break;
         }
         if (read_line(p, window, &line, &take, &step))

@@ -13,17 +13,6 @@ static const struct pop3_refusal no_mechanism = {
 
 static const struct span auth = SPAN("AUTH ");
 
-/* The first word of an argument, and what stands behind it. */
-static struct span split(struct span argument, struct span *rest)
-{
-    struct span word;
-
-    *rest = argument;
-    word = word_next(rest);
-    *rest = word_skip_blanks(*rest);
-    return word;
-}
-
 /* A backend with a fixed buffer takes the end of a longer line for a command, if it is one.
  * before: octets of the line in front of the response */
 static bool may_be_cut(size_t before, struct span response)
@@ -35,7 +24,7 @@ static bool may_be_cut(size_t before, struct span response)
 /* Behind a success nothing is read any more, so a security layer of the mechanism's does no harm. */
 const struct pop3_refusal *pop3_auth_judge(struct span argument)
 {
-    struct span response, mechanism = split(argument, &response);
+    struct span response, mechanism = sasl_mechanism(argument, &response);
 
     if (argument.len == 0)
         return NULL;
@@ -48,7 +37,7 @@ const struct pop3_refusal *pop3_auth_judge(struct span argument)
 /* With one blank between its words, whatever the client wrote: its length is what was judged. */
 struct verdict pop3_auth_pass(struct pop3_server *p, const struct line *line, struct span argument)
 {
-    struct span response, mechanism = split(argument, &response);
+    struct span response, mechanism = sasl_mechanism(argument, &response);
     const struct span part[] = {
         auth, mechanism, span_first((struct span)SPAN(" "), response.len), response, LINE_END,
     };

@@ -139,21 +139,13 @@ static struct verdict pass(struct pop3_server *p, const struct line *line,
     return verdict_send(SIDE_BACKEND, line->take, reply_join(p->base.space, EVENT_SPACE, part, 4));
 }
 
-static bool is_allowed(const struct policy *policy, struct span word)
-{
-    for (size_t i = 0; i < policy->allow_commands.count; i++)
-        if (span_equals(word, span_of(policy->allow_commands.word[i])))
-            return true;
-    return false;
-}
-
 /* A line that is a command, whatever it says. */
 static struct verdict run(struct pop3_server *p, struct span window, const struct line *line)
 {
     struct pop3_command command = pop3_command_parse(line->text);
     const struct pop3_refusal *refusal;
 
-    if (command.verb == VERB_UNKNOWN && is_allowed(p->base.policy, command.word))
+    if (command.verb == VERB_UNKNOWN && server_allows(p->base.policy, command.word))
         command.verb = VERB_ALLOWED;
     if (command.verb == VERB_UNKNOWN && foreign_is_http(line->text))
         return pop3_end_noted(END_VIOLATION, (struct span){0}, window.len, NOTE_HTTP);

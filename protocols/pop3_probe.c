@@ -6,6 +6,7 @@
 
 #include "protocols/learned.h"
 #include "protocols/pop3_client.h"
+#include "protocols/probe.h"
 
 /* GREETING ──▶ CAPA ──▶ QUIT. What was not wished for is left out. */
 enum phase {
@@ -21,37 +22,11 @@ void pop3_probe_init(struct probe *p, const struct probe_wish *wish)
     *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
 }
 
-static struct probe_step going(void)
-{
-    return (struct probe_step){.state = PROBE_GOING};
-}
-
-static struct probe_step sick(struct span window, const char *why)
-{
-    return (struct probe_step){.state = PROBE_SICK, .take = window.len, .why = why};
-}
-
 /* All that can be known is known. */
 static struct probe_step finish(struct probe *p, size_t take)
 {
     p->phase = PHASE_QUIT;
-    return (struct probe_step){
-        .state = PROBE_HEALTHY, .take = take, .text = (struct span)SPAN("QUIT\r\n")};
-}
-
-/* The first line, for people to read. */
-static void keep_text(char to[PROBE_TEXT], struct span window)
-{
-    struct span text = span_first(window, PROBE_TEXT - 1);
-
-    for (text.len = 0; text.len < PROBE_TEXT - 1 && text.len < window.len; text.len++) {
-        char c = window.data[text.len];
-
-        if (c == '\r' || c == '\n')
-            break;
-        to[text.len] = c >= ' ' && c <= '~' ? c : '?';
-    }
-    to[text.len] = '\0';
+    return probe_healthy(take, (struct span)SPAN("QUIT\r\n"));
 }
 
 static struct probe_step greeting(struct probe *p, struct span window)
@@ -60,15 +35,14 @@ static struct probe_step greeting(struct probe *p, struct span window)
     enum pop3_reply reply = pop3_greeting_find(window, &line);
 
     if (reply == POP3_REPLY_PARTIAL)
-        return going();
-    keep_text(p->greeting, window);
+        return probe_going(0, (struct span){0});
+    probe_keep(p->greeting, window);
     if (reply != POP3_REPLY_OK)
-        return sick(window, "its greeting is no +OK");
+        return probe_sick(window.len, "its greeting is no +OK");
     if (!p->wish.learns && !p->wish.tries_relay)
         return finish(p, line.take);
     p->phase = PHASE_CAPA;
-    return (struct probe_step){
-        .state = PROBE_GOING, .take = line.take, .text = (struct span)SPAN("CAPA\r\n")};
+    return probe_going(line.take, (struct span)SPAN("CAPA\r\n"));
 }
 
 /* Without CAPA it has the commands of RFC 1939, and of these USER and PASS are the ones to be
@@ -76,8 +50,8 @@ static struct probe_step greeting(struct probe *p, struct span window)
 static struct probe_step refused(struct probe *p, struct span window, const struct line *line)
 {
     if (line->take < window.len)
-        return sick(window, "it talks before it is asked");
-    keep_text(p->answer, window);
+        return probe_sick(window.len, "it talks before it is asked");
+    probe_keep(p->answer, window);
     p->learned.is_known = !span_starts(line->text, (struct span)SPAN("-ERR [SYS/"));
     if (p->learned.is_known)
         learned_add(&p->learned, (struct span)SPAN("USER"));
@@ -90,12 +64,12 @@ static struct probe_step listed(struct probe *p, struct span window)
     size_t len;
 
     switch (pop3_list_find(window, &len)) {
-    case POP3_LIST_PARTIAL: return going();
-    case POP3_LIST_BAD: return sick(window, "its list of capabilities is none");
+    case POP3_LIST_PARTIAL: return probe_going(0, (struct span){0});
+    case POP3_LIST_BAD: return probe_sick(window.len, "its list of capabilities is none");
     case POP3_LIST_WHOLE: break;
     }
     if (len < window.len)
-        return sick(window, "it talks before it is asked");
+        return probe_sick(window.len, "it talks before it is asked");
     list = span_first(window, len);
     for (bool is_first = true; pop3_list_next(&list, &text); is_first = false)
         if (!is_first)
@@ -109,13 +83,13 @@ static struct probe_step capabilities(struct probe *p, struct span window)
     struct line line;
 
     switch (pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line)) {
-    case POP3_REPLY_PARTIAL: return going();
+    case POP3_REPLY_PARTIAL: return probe_going(0, (struct span){0});
     case POP3_REPLY_OK: return listed(p, window);
     case POP3_REPLY_ERR: return refused(p, window, &line);
     case POP3_REPLY_CHALLENGE:
     case POP3_REPLY_BAD: break;
     }
-    return sick(window, "what it says is no reply");
+    return probe_sick(window.len, "what it says is no reply");
 }
 
 /* Whatever it says to the goodbye, it is over with the line. */
@@ -124,8 +98,8 @@ static struct probe_step goodbye(struct span window)
     struct line line;
 
     if (line_find(window, POP3_REPLY_LINE_MAX, &line) == LINE_PARTIAL)
-        return going();
-    return (struct probe_step){.state = PROBE_OVER, .take = window.len};
+        return probe_going(0, (struct span){0});
+    return probe_over(window.len);
 }
 
 struct probe_step pop3_probe_step(struct probe *p, struct span window)

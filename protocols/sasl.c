@@ -2,6 +2,8 @@
 /* SASL (RFC 4422) as far as a proxy has to do with it. */
 #include "protocols/sasl.h"
 
+#include "protocols/word.h"
+
 static const struct span never[] = {SPAN("EXTERNAL"), SPAN("ANONYMOUS")};
 
 static const struct span layered[] = {
@@ -24,6 +26,16 @@ static bool is_alnum(char c)
     char l = ascii_lower(c);
 
     return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
+}
+
+struct span sasl_mechanism(struct span argument, struct span *response)
+{
+    struct span mechanism;
+
+    *response = argument;
+    mechanism = word_next(response);
+    *response = word_skip_blanks(*response);
+    return mechanism;
 }
 
 bool sasl_is_mechanism(struct span word)

@@ -14,6 +14,10 @@
  * section 4). */
 #define SASL_CANCEL ((struct span)SPAN("*\r\n"))
 
+/* The mechanism that an argument of AUTH names, and the initial response behind it; each may be
+ * missing. */
+struct span sasl_mechanism(struct span argument, struct span *response);
+
 /* Is it a mechanism's name (RFC 4422, section 3.1)? */
 MUST_CHECK bool sasl_is_mechanism(struct span word);
 

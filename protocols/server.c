@@ -36,3 +36,11 @@ void server_login_failed(struct server *s, struct span last_words)
     if (is_one_too_many(s->auth_failures, s->policy->max_auth_failures))
         s->farewell = (struct farewell){.end = END_ERRORS, .text = last_words};
 }
+
+bool server_allows(const struct policy *policy, struct span verb)
+{
+    for (size_t i = 0; i < policy->allow_commands.count; i++)
+        if (span_equals(verb, span_of(policy->allow_commands.word[i])))
+            return true;
+    return false;
+}

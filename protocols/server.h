@@ -53,4 +53,7 @@ static inline bool server_may_log_in(const struct policy *policy, bool is_secure
            (policy->may_auth_in_clear && !policy->is_enforced);
 }
 
+/* Has the administrator allowed the verb (allow_commands)? */
+MUST_CHECK bool server_allows(const struct policy *policy, struct span verb);
+
 #endif

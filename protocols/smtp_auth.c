@@ -7,7 +7,6 @@
 #include "protocols/sasl.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
-#include "protocols/word.h"
 
 static const struct smtp_refusal not_offered = {SPAN("502 5.5.1 AUTH is not available\r\n"),
                                                 NOTE_NONE, STRIKE_ALWAYS};
@@ -21,17 +20,6 @@ static const struct smtp_refusal need_tls = {
 
 static const struct span auth = SPAN("AUTH ");
 
-/* The first word of an argument, and what stands behind it. */
-static struct span split(struct span argument, struct span *rest)
-{
-    struct span word;
-
-    *rest = argument;
-    word = word_next(rest);
-    *rest = word_skip_blanks(*rest);
-    return word;
-}
-
 /* A backend with a fixed buffer takes the end of a longer line for a command, if it is one.
  * before: octets of the line in front of the response */
 static bool may_be_cut(size_t before, struct span response)
@@ -43,7 +31,7 @@ static bool may_be_cut(size_t before, struct span response)
 const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
                                            const struct smtp_command *command)
 {
-    struct span response, mechanism = split(command->argument, &response);
+    struct span response, mechanism = sasl_mechanism(command->argument, &response);
 
     if (!server_may_log_in(s->base.policy, s->base.is_secure))
         return &need_tls;
@@ -58,7 +46,7 @@ const struct smtp_refusal *smtp_auth_judge(const struct smtp_server *s,
 /* With one blank between its words, whatever the client wrote: its length is what was judged. */
 struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, struct span argument)
 {
-    struct span response, mechanism = split(argument, &response);
+    struct span response, mechanism = sasl_mechanism(argument, &response);
     const struct span part[] = {
         auth, mechanism, span_first((struct span)SPAN(" "), response.len), response, LINE_END,
     };

@@ -254,14 +254,6 @@ static struct verdict pass(struct smtp_server *s, const struct smtp_command *com
     return verdict_forward(SIDE_BACKEND, line->text.len);
 }
 
-static bool is_allowed(const struct policy *policy, struct span word)
-{
-    for (size_t i = 0; i < policy->allow_commands.count; i++)
-        if (span_equals(word, span_of(policy->allow_commands.word[i])))
-            return true;
-    return false;
-}
-
 /* What the gate does with a line that is a command, whatever it says. */
 static struct verdict run(struct smtp_server *s, struct span window, const struct line *line,
                           struct smtp_command *command)
@@ -270,7 +262,7 @@ static struct verdict run(struct smtp_server *s, struct span window, const struc
     struct verdict v;
     size_t auth_at;
 
-    if (command->verb == VERB_UNKNOWN && is_allowed(s->base.policy, command->word))
+    if (command->verb == VERB_UNKNOWN && server_allows(s->base.policy, command->word))
         command->verb = VERB_ALLOWED;
     if (command->verb == VERB_HTTP)
         return smtp_foreign(s, window, NOTE_HTTP);

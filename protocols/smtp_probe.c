@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "protocols/learned.h"
+#include "protocols/probe.h"
 #include "protocols/reply.h"
 #include "protocols/smtp_client.h"
 
@@ -51,22 +52,11 @@ void smtp_probe_init(struct probe *p, const struct probe_wish *wish)
     *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
 }
 
-static struct probe_step going(size_t take, struct span text)
-{
-    return (struct probe_step){.state = PROBE_GOING, .take = take, .text = text};
-}
-
-static struct probe_step sick(size_t take, const char *why)
-{
-    return (struct probe_step){.state = PROBE_SICK, .take = take, .why = why};
-}
-
 /* All that can be known is known. */
 static struct probe_step finish(struct probe *p, size_t take)
 {
     p->phase = PHASE_QUIT;
-    return (struct probe_step){
-        .state = PROBE_HEALTHY, .take = take, .text = (struct span)SPAN("QUIT\r\n")};
+    return probe_healthy(take, (struct span)SPAN("QUIT\r\n"));
 }
 
 static struct probe_step say(struct probe *p, enum phase phase, size_t take, const char *verb,
@@ -75,7 +65,7 @@ static struct probe_step say(struct probe *p, enum phase phase, size_t take, con
     const struct span part[] = {span_of(verb), words, span_of(end)};
 
     p->phase = phase;
-    return going(take, reply_join(p->command, sizeof p->command, part, 3));
+    return probe_going(take, reply_join(p->command, sizeof p->command, part, 3));
 }
 
 static struct span our_name(const struct probe *p)
@@ -147,17 +137,7 @@ static struct probe_step answered(struct probe *p, unsigned code, size_t take)
     case PHASE_RSET: return next_attempt(p, take);
     case PHASE_QUIT: break;
     }
-    return (struct probe_step){.state = PROBE_OVER, .take = take};
-}
-
-static void keep_text(char to[PROBE_TEXT], struct span text)
-{
-    if (text.len > 0 && text.data[text.len - 1] == '\r')
-        text.len--;
-    text = span_first(text, PROBE_TEXT - 1);
-    for (size_t i = 0; i < text.len; i++)
-        to[i] = text.data[i] >= ' ' && text.data[i] <= '~' ? text.data[i] : '?';
-    to[text.len] = '\0';
+    return probe_over(take);
 }
 
 /* `relay` in one of its forms, as a word of its own: host names may have it as a part. */
@@ -201,7 +181,7 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
     switch ((enum phase)p->phase) {
     case PHASE_GREETING:
         if (is_first)
-            keep_text(p->greeting, text);
+            probe_keep(p->greeting, text);
         break;
     case PHASE_EHLO:
         if (!is_first && code < 300)
@@ -210,11 +190,11 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
     case PHASE_HELO:
     case PHASE_MAIL:
         if (is_first)
-            keep_text(p->answer, text);
+            probe_keep(p->answer, text);
         break;
     case PHASE_RCPT:
         if (is_first)
-            keep_text(p->answer, text);
+            probe_keep(p->answer, text);
         p->is_clear = (!is_first && p->is_clear) || speaks_of_relaying(span_skip(text, 4));
         break;
     case PHASE_RSET:
@@ -226,16 +206,16 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
 static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_step *step)
 {
     if (p->phase == PHASE_GREETING && code != 220) {
-        *step = sick(len, "its greeting is no 220");
+        *step = probe_sick(len, "its greeting is no 220");
     } else if (p->phase == PHASE_QUIT) {
-        *step = (struct probe_step){.state = PROBE_OVER, .take = len};
+        *step = probe_over(len);
         return p->reply_len > REPLY_MAX;
     } else if (code == 421 && p->phase < PHASE_MAIL) {
-        *step = sick(len, "it answers EHLO with 421");
+        *step = probe_sick(len, "it answers EHLO with 421");
     } else if (code == 421) {
         *step = finish(p, len); /* all but relaying is known */
     } else if (p->reply_len > REPLY_MAX) {
-        *step = sick(len, "its reply has no end");
+        *step = probe_sick(len, "its reply has no end");
     } else {
         return false;
     }
@@ -246,22 +226,20 @@ static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_
 static struct probe_step no_reply(struct probe *p, struct span window, size_t at)
 {
     const struct span text = span_skip(window, at);
-    const char *lf = memchr(text.data, '\n', text.len);
 
     switch ((enum phase)p->phase) {
     case PHASE_GREETING:
         if (p->code == 0)
-            keep_text(p->greeting,
-                      span_first(text, lf == NULL ? text.len : (size_t)(lf - text.data)));
-        return sick(window.len, "its greeting is no 220");
-    case PHASE_QUIT: return (struct probe_step){.state = PROBE_OVER, .take = window.len};
+            probe_keep(p->greeting, text);
+        return probe_sick(window.len, "its greeting is no 220");
+    case PHASE_QUIT: return probe_over(window.len);
     case PHASE_EHLO:
     case PHASE_HELO:
     case PHASE_MAIL:
     case PHASE_RCPT:
     case PHASE_RSET: break;
     }
-    return sick(window.len, "what it says is no reply");
+    return probe_sick(window.len, "what it says is no reply");
 }
 
 struct probe_step smtp_probe_step(struct probe *p, struct span window)
@@ -276,7 +254,7 @@ struct probe_step smtp_probe_step(struct probe *p, struct span window)
         enum smtp_client_result result = smtp_client_line(&reply, span_skip(window, take), &line);
 
         if (result == SMTP_CLIENT_PARTIAL)
-            return going(take, (struct span){0});
+            return probe_going(take, (struct span){0});
         if (result == SMTP_CLIENT_BAD)
             return no_reply(p, window, take);
         take += line.take;
@@ -290,7 +268,7 @@ struct probe_step smtp_probe_step(struct probe *p, struct span window)
         p->code = 0;
         p->reply_len = 0;
         if (take < window.len && p->phase != PHASE_QUIT)
-            return sick(window.len, "it talks before it is asked");
+            return probe_sick(window.len, "it talks before it is asked");
         return answered(p, reply.code, take);
     }
 }
