@@ -100,11 +100,6 @@ struct verdict imap_connect_step(struct imap_server *s, struct span window)
 
 /* ---- answers ---- */
 
-static bool is_login(enum imap_verb verb)
-{
-    return verb == IMAP_LOGIN || verb == IMAP_AUTHENTICATE;
-}
-
 /* Its answer is due. Servers announce what they can behind the login before they accept it, too. */
 static bool may_be_logged_in(const struct imap_server *s)
 {
@@ -115,7 +110,7 @@ static bool may_be_logged_in(const struct imap_server *s)
 /* The answer has passed: what does it change? */
 static enum note conclude(struct imap_server *s, const struct imap_response *r)
 {
-    enum note note = is_login(s->verb) ? imap_auth_refused(s, r) : NOTE_NONE;
+    enum note note = imap_is_login(s->verb) ? imap_auth_refused(s, r) : NOTE_NONE;
 
     if (s->turn == IMAP_TURN_GO_AHEAD) { /* the rest of it is still in the window */
         s->answered = s->frame_len;
@@ -150,7 +145,7 @@ static struct verdict answer(struct imap_server *s, struct span window, const st
 
     if (!is_in_order(s, r))
         return imap_violation(s, window);
-    if (is_login(s->verb) && r->status == IMAP_STATUS_OK) {
+    if (imap_is_login(s->verb) && r->status == IMAP_STATUS_OK) {
         v = pass(s, line, r, true);
         v.kind = VERDICT_TUNNEL;
         v.note = NOTE_AUTH_OK;

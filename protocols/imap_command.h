@@ -19,6 +19,11 @@ enum imap_verb {
     IMAP_ALLOWED, /* none that we know, but the administrator lets it pass (allow_commands) */
 };
 
+static inline bool imap_is_login(enum imap_verb verb)
+{
+    return verb == IMAP_LOGIN || verb == IMAP_AUTHENTICATE;
+}
+
 struct imap_command {
     struct span tag; /* empty: no valid one */
     enum imap_verb verb;

@@ -65,11 +65,6 @@ static void write_arguments(struct imap_writer *w, const struct imap_server *s,
     }
 }
 
-static bool is_login(enum imap_verb verb)
-{
-    return verb == IMAP_LOGIN || verb == IMAP_AUTHENTICATE;
-}
-
 /* With this command whole, has the backend something to judge? */
 static bool has_credentials(const struct imap_command *command)
 {
@@ -86,7 +81,7 @@ static struct verdict send_part(struct imap_server *s, const struct imap_command
 {
     struct imap_writer w = {
         .space = s->base.space,
-        .size = is_login(command->verb) ? EVENT_SPACE : IMAP_LINE_PASS_MAX,
+        .size = imap_is_login(command->verb) ? EVENT_SPACE : IMAP_LINE_PASS_MAX,
         .wanted = s->part,
     };
 
