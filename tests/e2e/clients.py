@@ -20,6 +20,8 @@ def tls_context(ca=None, **versions):
 class Client:
     """Opens the connection; `with` closes it in whatever state it is."""
 
+    trickles = False  # every octet in a segment of its own
+
     def __init__(self, port, timeout=30, greeting=True, host="127.0.0.1", source=None):
         self.sock = socket.create_connection((host, port), timeout, source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -35,7 +37,8 @@ class Client:
         self.close()
 
     def send(self, data):
-        self.sock.sendall(data)
+        for piece in (data[index:index + 1] for index in range(len(data))) if self.trickles else (data,):
+            self.sock.sendall(piece)
 
     def line(self):
         """A line, or what there is at the end of the connection."""

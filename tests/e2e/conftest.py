@@ -15,6 +15,7 @@ import peers
 from backends import Backend
 from courier import Courier
 from cyrus import Cyrus
+from dialects import IMAP, POP3
 from dovecot import Dovecot, DovecotMailboxes
 from exim import Exim
 from gateway import SANITIZED, Starttlsd, status
@@ -309,6 +310,54 @@ def gateway(directory, certificates, free_port):
 def shared_gateway(shared_directory, certificates, free_port):
     """The same; what it starts serves all tests of a file."""
     yield from gateways(shared_directory, certificates, free_port)
+
+
+@pytest.fixture(params=[IMAP, POP3], ids=lambda dialect: dialect.protocol)
+def dialect(request):
+    return request.param
+
+
+@pytest.fixture
+def served(gateway, backend, dialect):
+    """served(script, key="value", ...): a starttlsd that speaks the dialect, and `.behind`, which records."""
+    def start(script=None, **options):
+        behind = backend(script or dialect.script())
+        server = gateway(behind, protocol=dialect.protocol, **options)
+        server.behind = behind
+        return server
+    return start
+
+
+@pytest.fixture(scope="module")
+def standing_of(shared_gateway):
+    """standing_of(dialect): such a one for all tests of a file; of what went before nothing is on record."""
+    made = {}
+
+    def find(dialect):
+        if dialect not in made:
+            behind = Backend(dialect.script())
+            made[dialect] = shared_gateway(behind, protocol=dialect.protocol, hostname="mail.example.test")
+            made[dialect].behind = behind
+        made[dialect].behind.connections.clear()
+        return made[dialect]
+    yield find
+    for server in made.values():
+        server.behind.close()
+
+
+@pytest.fixture
+def standing(standing_of, dialect):
+    return standing_of(dialect)
+
+
+@pytest.fixture
+def standing_imap(standing_of):
+    return standing_of(IMAP)
+
+
+@pytest.fixture
+def standing_pop3(standing_of):
+    return standing_of(POP3)
 
 
 def configuration(certificates, backend, port, process=None, name="mx", **service):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """An IMAP client that does exactly what it is told, and the ways to log in."""
 import re
+import zlib
 
 from clients import Client
 from sasl import ScramSha256, cram_md5, encoded
@@ -84,6 +85,32 @@ class ImapClient(Client):
             text = piece(line[1:].strip()) if callable(piece) else piece
             self.send(text.encode("latin-1") + b"\r\n")
         return self.tagged(tag)
+
+
+class Deflated:
+    """A socket behind COMPRESS=DEFLATE (RFC 4978)."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.deflate, self.inflate = zlib.compressobj(wbits=-15), zlib.decompressobj(wbits=-15)
+        self.rest = b""  # not inflated yet
+
+    def sendall(self, data):
+        self.sock.sendall(self.deflate.compress(data) + self.deflate.flush(zlib.Z_SYNC_FLUSH))
+
+    def recv(self, length):
+        while True:
+            data = self.inflate.decompress(self.rest, length)
+            self.rest = self.inflate.unconsumed_tail
+            if data:
+                return data
+            more = self.sock.recv(65536)
+            if not more:
+                return b""
+            self.rest += more
+
+    def close(self):
+        self.sock.close()
 
 
 # ---- Logins: each answers how it ended ----------------------------------------------------------------
