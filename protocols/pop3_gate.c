@@ -179,7 +179,7 @@ static struct verdict command_step(struct pop3_server *p, struct span window)
     case LINE_TOO_LONG: return pop3_long_line(p, window);
     case LINE_FOUND: break;
     }
-    if (line.is_dirty || !pop3_is_clean(line.text))
+    if (!pop3_is_clean(line.text))
         return pop3_dirty_line(p, &line);
     return run(p, window, &line);
 }

@@ -21,13 +21,6 @@ static struct verdict on_client(struct pop3_server *p)
                                      : verdict_connect();
 }
 
-/* One, or another one: nothing is known of it. */
-static struct verdict on_backend(struct pop3_server *p)
-{
-    p->phase = POP3_CONNECTING;
-    return verdict_more(0);
-}
-
 static struct verdict drain(size_t take)
 {
     static const struct span text = SPAN("-ERR [SYS/TEMP] Shutting down, try again later\r\n");
@@ -90,7 +83,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return pop3_end(p->base.farewell.end, p->base.farewell.text, window.len);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(p, event->side, window);
-    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(p) : on_backend(p);
+    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(p) : verdict_more(0);
     case EVENT_SECURED: return verdict_connect();
     case EVENT_BACKEND_FAILED:
         return pop3_end(

@@ -152,40 +152,99 @@ static void only_one_side_speaks_at_a_time(void **state)
     PLAY_ENDS(&policy, PLAY_FROM_GATE, beginning, row);
 }
 
+static void a_cancelled_exchange_is_a_strike(void **state)
+{
+    static const struct policy once = {
+        .is_enforced = true, .hostname = "mail.example", .max_errors = 1};
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH LOGIN\r\n"), TO_BACKEND("AUTH LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("no base64\r\n"), TO_BACKEND("*\r\n"), TO_CLIENT("-ERR Too many errors\r\n"),
+         CLOSES(ERRORS)},
+    };
+    static const struct turn own[] = {
+        {CLIENT("AUTH LOGIN\r\n"), TO_BACKEND("AUTH LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n"), WAITS_FOR(BACKEND)},
+    };
+    PLAY(&once, PLAY_FROM_GATE, dialogue);
+    PLAY(&once, PLAY_FROM_GATE, own);
+}
+
+/* A line of `len` octets, its end included, that begins and ends so. */
+static char *line_of(size_t len, const char *begin, const char *end)
+{
+    char *text = malloc(len);
+
+    assert_non_null(text);
+    memset(text, 'A', len);
+    memcpy(text, begin, strlen(begin));
+    memcpy(text + len - 2 - strlen(end), end, strlen(end));
+    memcpy(text + len - 2, "\r\n", 2);
+    return text;
+}
+
+static void say(struct player *p, enum side side, const char *text)
+{
+    player_feed(p, side, text, strlen(text));
+}
+
+static void enter_gate(struct player *p)
+{
+    player_init(p, &pop3_protocol, &policy, false);
+    player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+    player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    say(p, SIDE_BACKEND, "+OK\r\n");
+}
+
+static void feed_in_pieces(struct player *p, const char *text, size_t len)
+{
+    for (size_t at = 0; at < len; at += 900)
+        player_feed(p, SIDE_CLIENT, text + at, len - at < 900 ? len - at : 900);
+}
+
 /* A line beyond its limit never ends; one that a buffer of 254 octets cuts must not end in a verb. */
+static const struct {
+    size_t len; /* line end included */
+    const char *end;
+    bool passes;
+} long_line[] = {
+    {252, "AQUIT", true},  {253, "AQUIT", true},  {254, "AQUIT", false},  {254, "AQUIT=", true},
+    {1000, "xoip", false}, {12286, "AAAA", true}, {12287, "AAAA", false}, {30000, "AAAA", false},
+};
+
+#define LONG_LINES (sizeof long_line / sizeof *long_line)
+
 static void long_responses(void **state)
 {
-    static const struct {
-        size_t len; /* line end included */
-        const char *end;
-        bool passes;
-    } row[] = {
-        {252, "AQUIT", true},   {253, "AQUIT", true},   {254, "AQUIT", false},
-        {254, "AQUIT=", true},  {1000, "xoip", false},  {12286, "AAAA", true},
-        {12287, "AAAA", false}, {30000, "AAAA", false},
-    };
-
-    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        size_t len = row[i].len, end = strlen(row[i].end);
-        char *text = malloc(len);
+    for (size_t i = 0; i < LONG_LINES; i++) {
+        size_t len = long_line[i].len, wanted = long_line[i].passes ? len : 3;
+        char *text = line_of(len, "", long_line[i].end);
         struct player p;
 
-        assert_non_null(text);
-        memset(text, 'A', len);
-        memcpy(text + len - 2 - end, row[i].end, end);
-        memcpy(text + len - 2, "\r\n", 2);
-        player_init(&p, &pop3_protocol, &policy, false);
-        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
-        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
-        player_feed(&p, SIDE_BACKEND, "+OK\r\n", 5);
-        player_feed(&p, SIDE_CLIENT, "AUTH PLAIN\r\n", 12);
-        player_feed(&p, SIDE_BACKEND, "+\r\n", 3);
+        enter_gate(&p);
+        say(&p, SIDE_CLIENT, "AUTH PLAIN\r\n");
+        say(&p, SIDE_BACKEND, "+\r\n");
         octets_clear(&p.received[SIDE_BACKEND]);
-        for (size_t at = 0; at < len; at += 900)
-            player_feed(&p, SIDE_CLIENT, text + at, len - at < 900 ? len - at : 900);
-        assert_int_equal(p.received[SIDE_BACKEND].len, row[i].passes ? len : 3);
-        assert_memory_equal(p.received[SIDE_BACKEND].data, row[i].passes ? text : "*\r\n",
-                            row[i].passes ? len : 3);
+        feed_in_pieces(&p, text, len);
+        assert_int_equal(p.received[SIDE_BACKEND].len, wanted);
+        assert_memory_equal(p.received[SIDE_BACKEND].data, long_line[i].passes ? text : "*\r\n",
+                            wanted);
+        player_clear(&p);
+        free(text);
+    }
+}
+
+static void long_initial_responses(void **state)
+{
+    for (size_t i = 0; i < LONG_LINES; i++) {
+        char *text = line_of(long_line[i].len, "AUTH PLAIN ", long_line[i].end);
+        struct player p;
+
+        enter_gate(&p);
+        feed_in_pieces(&p, text, long_line[i].len);
+        assert_int_equal(p.received[SIDE_BACKEND].len, long_line[i].passes ? long_line[i].len : 0);
+        assert_int_equal(p.received[SIDE_CLIENT].len > 0, !long_line[i].passes);
         player_clear(&p);
         free(text);
     }
@@ -201,11 +260,8 @@ static void a_long_challenge_passes(void **state)
         memset(text, 'A', sizeof text);
         memcpy(text, "+ ", 2);
         memcpy(text + len - 2, "\r\n", 2);
-        player_init(&p, &pop3_protocol, &policy, false);
-        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
-        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
-        player_feed(&p, SIDE_BACKEND, "+OK\r\n", 5);
-        player_feed(&p, SIDE_CLIENT, "AUTH PLAIN\r\n", 12);
+        enter_gate(&p);
+        say(&p, SIDE_CLIENT, "AUTH PLAIN\r\n");
         player_feed(&p, SIDE_BACKEND, text, len);
         assert_int_equal(p.received[SIDE_CLIENT].len, len == 12286 ? len : sizeof LOST - 1);
         player_clear(&p);
@@ -223,7 +279,9 @@ int main(void)
         cmocka_unit_test(who_cancels_at_once_has_not_failed),
         cmocka_unit_test(a_refusal_for_another_reason_is_no_failure),
         cmocka_unit_test(only_one_side_speaks_at_a_time),
+        cmocka_unit_test(a_cancelled_exchange_is_a_strike),
         cmocka_unit_test(long_responses),
+        cmocka_unit_test(long_initial_responses),
         cmocka_unit_test(a_long_challenge_passes),
     };
 

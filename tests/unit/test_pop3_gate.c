@@ -121,6 +121,31 @@ static void lines_pass_up_to_their_limit(void **state)
     }
 }
 
+static void a_long_line_waits_its_turn(void **state)
+{
+    static char text[6000];
+    struct player p;
+
+    memset(text, 'x', sizeof text);
+    memcpy(text + sizeof text - 2, "\r\n", 2);
+    player_init(&p, &pop3_protocol, &policy, false);
+    player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+    player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    player_feed(&p, SIDE_BACKEND, "+OK\r\n", 5);
+    player_feed(&p, SIDE_CLIENT, "NOOP\r\n", 6);
+    for (size_t at = 0; at < sizeof text; at += 1000)
+        player_feed(&p, SIDE_CLIENT, text + at, 1000);
+    player_feed(&p, SIDE_CLIENT, "UTF8\r\n", 6);
+    assert_int_equal(p.received[SIDE_BACKEND].len, 6);
+    assert_int_equal(p.received[SIDE_CLIENT].len, 0);
+    player_feed(&p, SIDE_BACKEND, OK, 7);
+    assert_int_equal(p.received[SIDE_CLIENT].len, 7 + sizeof LONG - 1);
+    assert_memory_equal(p.received[SIDE_CLIENT].data, OK LONG, 7 + sizeof LONG - 1);
+    assert_int_equal(p.received[SIDE_BACKEND].len, 12);
+    assert_memory_equal(p.received[SIDE_BACKEND].data, "NOOP\r\nUTF8\r\n", 12);
+    player_clear(&p);
+}
+
 static void pipelined_commands_flow(void **state)
 {
     static const struct turn dialogue[] = {
@@ -241,6 +266,7 @@ int main(void)
         cmocka_unit_test(spoofs_never_reach_the_backend),
         cmocka_unit_test(dirty_lines_never_reach_the_backend),
         cmocka_unit_test(lines_pass_up_to_their_limit),
+        cmocka_unit_test(a_long_line_waits_its_turn),
         cmocka_unit_test(pipelined_commands_flow),
         cmocka_unit_test(own_replies_wait_for_earlier_ones),
         cmocka_unit_test(nothing_flows_behind_quit),

@@ -162,6 +162,18 @@ static void who_talks_before_it_is_asked_is_sick(void **state)
     }
 }
 
+/* A protocol that relays nothing has nothing more to try, but the wish implies the other. */
+static void who_wishes_for_relaying_learns(void **state)
+{
+    const struct probe_wish wish = {.hostname = "mail.example", .tries_relay = true};
+    struct probe p;
+
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\n")).state, PROBE_GOING);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\n.\r\n")).state, PROBE_HEALTHY);
+    assert_int_equal(p.relay, PROBE_RELAY_UNKNOWN);
+}
+
 static void the_greeting_is_kept_as_far_as_people_can_read_it(void **state)
 {
     const struct probe_wish wish = {.hostname = "mail.example"};
@@ -204,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dialogues),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(who_wishes_for_relaying_learns),
         cmocka_unit_test(the_greeting_is_kept_as_far_as_people_can_read_it),
         cmocka_unit_test(it_decides_within_its_window),
     };
