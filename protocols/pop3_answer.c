@@ -88,6 +88,11 @@ static struct verdict list(struct pop3_server *p, struct span window)
                                                   p->base.is_secure, p->base.space, EVENT_SPACE));
 }
 
+static struct verdict tunnel(const struct pop3_server *p, const struct line *line)
+{
+    return verdict_tunnel(SIDE_CLIENT, line->take, with_end(p, line->text));
+}
+
 static struct verdict success(struct pop3_server *p, struct span window, const struct line *line)
 {
     /* Before the client has said its part of an exchange there is nothing to accept. */
@@ -98,8 +103,12 @@ static struct verdict success(struct pop3_server *p, struct span window, const s
     case PENDING_CAPA:
     case PENDING_LIST:
     case PENDING_MECHANISMS: return list(p, window);
-    case PENDING_LOGIN:
-    case PENDING_AUTH: return verdict_tunnel(SIDE_CLIENT, line->take, with_end(p, line->text));
+    case PENDING_AUTH:
+        if (!p->has_credentials)
+            return pop3_violation(window); /* no mechanism lets nobody in */
+        return tunnel(p, line);
+    case PENDING_LOGIN: return tunnel(p, line);
+    case PENDING_CANCELLED: return pop3_violation(window); /* RFC 5034, section 4 */
     case PENDING_QUIT: break;
     }
     return pop3_end(server_without_tls(&p->base, END_CLIENT_QUIT), with_end(p, line->text),
@@ -124,7 +133,8 @@ static struct verdict failure(struct pop3_server *p, struct span window, const s
         return goodbye(p, window, line);
     asked = first_pending(p);
     answered(p);
-    if (asked == PENDING_LOGIN || (asked == PENDING_AUTH && p->has_credentials))
+    if (asked == PENDING_LOGIN ||
+        ((asked == PENDING_AUTH || asked == PENDING_CANCELLED) && p->has_credentials))
         v.note = pop3_login_refused(p, line->text);
     /* RFC 2449 is optional, but a client must learn of STLS. */
     if (asked == PENDING_CAPA && server_is_alone(p->base.policy, p->base.is_secure))

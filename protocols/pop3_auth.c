@@ -49,9 +49,15 @@ struct verdict pop3_auth_pass(struct pop3_server *p, const struct line *line, st
 
 static struct verdict cancel(struct pop3_server *p, size_t take)
 {
-    pop3_strike(p);
     p->input = INPUT_COMMAND;
+    p->pending[p->first] = PENDING_CANCELLED;
     return verdict_send(SIDE_BACKEND, take, SASL_CANCEL);
+}
+
+static struct verdict not_a_response(struct pop3_server *p, size_t take)
+{
+    pop3_strike(p);
+    return cancel(p, take);
 }
 
 struct verdict pop3_auth_response(struct pop3_server *p, struct span window)
@@ -62,14 +68,15 @@ struct verdict pop3_auth_response(struct pop3_server *p, struct span window)
     switch (sasl_line_find(window, &line)) {
     case SASL_PARTIAL: return verdict_more(0);
     case SASL_TOO_LONG: p->input = INPUT_LONG_RESPONSE; return pop3_auth_skip(p, window);
-    case SASL_BAD: return cancel(p, line.take);
+    case SASL_BAD: return not_a_response(p, line.take);
     case SASL_RESPONSE: break;
     }
     if (!may_be_cut(0, line.text))
-        return cancel(p, line.take);
+        return not_a_response(p, line.take);
     /* Who cancels behind a response has seen what it was good for (RFC 5802, section 7). */
-    if (!span_equals(line.text, (struct span)SPAN("*")))
-        p->has_credentials = true;
+    if (span_equals(line.text, (struct span)SPAN("*")))
+        return cancel(p, line.take);
+    p->has_credentials = true;
     p->input = INPUT_COMMAND;
     part[0] = line.text;
     return verdict_send(SIDE_BACKEND, line.take, reply_join(p->base.space, EVENT_SPACE, part, 2));
@@ -79,7 +86,8 @@ struct verdict pop3_auth_skip(struct pop3_server *p, struct span window)
 {
     const char *lf = window.len == 0 ? NULL : memchr(window.data, '\n', window.len);
 
-    return lf == NULL ? verdict_more(window.len) : cancel(p, (size_t)(lf - window.data) + 1);
+    return lf == NULL ? verdict_more(window.len)
+                      : not_a_response(p, (size_t)(lf - window.data) + 1);
 }
 
 /* With these codes (RFC 2449, section 8.1; RFC 3206) the backend says that it did not get as far as

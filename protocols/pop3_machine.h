@@ -40,6 +40,7 @@ enum pop3_pending {
     PENDING_MECHANISMS, /* blocks; likewise: AUTH without argument */
     PENDING_LOGIN,      /* blocks: the tunnel may follow */
     PENDING_AUTH,       /* blocks: a SASL exchange, and then the tunnel */
+    PENDING_CANCELLED,  /* blocks: such an exchange, which can but fail any more */
     PENDING_QUIT,       /* blocks: nothing may follow */
 };
 

@@ -39,6 +39,7 @@ static bool has_shaken;
 struct reader {
     size_t seen; /* of what the backend received */
     bool is_exchange;
+    bool has_heard;    /* something that may be credentials */
     bool has_accepted; /* a login */
 };
 
@@ -145,7 +146,7 @@ static const char *answer_to_login(struct reader *r, uint8_t whim)
     r->is_exchange = whim % 4 == 0;
     if (r->is_exchange)
         return whim / 4 % 2 == 0 ? "+ \r\n" : "+ Zm9v\n";
-    return whim % 4 == 1 ? accept_login(r) : refuse_login(whim);
+    return whim % 4 == 1 && r->has_heard ? accept_login(r) : refuse_login(whim);
 }
 
 static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
@@ -156,8 +157,10 @@ static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
         return "+OK\r\nTOP\r\nSTLS\n..x\r\nSASL PLAIN EXTERNAL\r\nUSER\r\nXOIP\r\n.\r\n";
     if (has_word(line, "AUTH") && line.len == 4 && is_good)
         return "+OK\r\nPLAIN\r\nEXTERNAL\r\nX-PLUS\n.\n";
-    if (has_word(line, "AUTH") && line.len > 4)
+    if (has_word(line, "AUTH") && line.len > 4) {
+        r->has_heard = memchr(line.data + 5, ' ', line.len - 5) != NULL;
         return answer_to_login(r, whim);
+    }
     if (has_word(line, "LANG") && line.len == 4 && is_good)
         return "+OK\r\nen English\r\n..\n.\r\n";
     if (has_word(line, "PASS") || has_word(line, "APOP"))
@@ -196,6 +199,11 @@ static const char *read_one(struct reader *r, const struct player *p, uint8_t wh
     PROMISE(len <= 12286);
     check_base64(line);
     check_pieces(line);
+    r->has_heard = true;
+    if (line.len == 1 && line.data[0] == '*') {
+        r->is_exchange = false;
+        return refuse_login(whim);
+    }
     return answer_to_login(r, whim);
 }
 

@@ -138,6 +138,31 @@ static void a_refusal_for_another_reason_is_no_failure(void **state)
 
 #define LOST "-ERR [SYS/TEMP] Mail server lost, try again later\r\n"
 
+#define MAD TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)
+
+static void nobody_is_not_logged_in(void **state)
+{
+    static const struct turn unasked[] = {
+        {CLIENT("AUTH PLAIN\r\n"), TO_BACKEND("AUTH PLAIN\r\n")},
+        {BACKEND("+OK\r\n"), MAD},
+    };
+    static const struct turn cancelled[] = {
+        {CLIENT("AUTH LOGIN YQ==\r\n"), TO_BACKEND("AUTH LOGIN YQ==\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("*\r\nNOOP\r\n"), TO_BACKEND("*\r\n")},
+    };
+    static const struct turn replaced[] = {
+        {CLIENT("AUTH LOGIN YQ==\r\n"), TO_BACKEND("AUTH LOGIN YQ==\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("USER a\r\n"), TO_BACKEND("*\r\n")},
+    };
+    static const struct turn row[] = {{BACKEND("+OK\r\n"), MAD}, {BACKEND("+ \r\n"), MAD}};
+
+    PLAY(&policy, PLAY_FROM_GATE, unasked);
+    PLAY_ENDS(&policy, PLAY_FROM_GATE, cancelled, row);
+    PLAY_ENDS(&policy, PLAY_FROM_GATE, replaced, row);
+}
+
 static void only_one_side_speaks_at_a_time(void **state)
 {
     static const struct turn beginning[] = {
@@ -278,6 +303,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_a_response_cancels),
         cmocka_unit_test(who_cancels_at_once_has_not_failed),
         cmocka_unit_test(a_refusal_for_another_reason_is_no_failure),
+        cmocka_unit_test(nobody_is_not_logged_in),
         cmocka_unit_test(only_one_side_speaks_at_a_time),
         cmocka_unit_test(a_cancelled_exchange_is_a_strike),
         cmocka_unit_test(long_responses),

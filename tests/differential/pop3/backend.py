@@ -85,12 +85,13 @@ class Backend(Server):
         if self.temper == 'mad' and rng.random() < 0.15:
             self._mad()
         if item.kind == 'sasl':
-            if item.octets == b'*' and rng.random() < 0.9:
+            if item.octets == b'*' and (self.temper != 'mad' or rng.random() < 0.9):
                 self._err(text=b' cancelled')
             else:
                 self._auth(0.25)
         elif verb == b'AUTH' and item.argument:
-            self._auth(0.6)
+            may_succeed = item.may_succeed or self.temper == 'mad'
+            self._auth(0.6 if may_succeed else 0.95, may_succeed)
         elif item.is_login:
             self._login()
         elif item.has_list and self._judges():
@@ -113,11 +114,13 @@ class Backend(Server):
         else:
             self._err(rng.choice(CODES))
 
-    def _auth(self, challenge):
+    def _auth(self, challenge, may_succeed=True):
         if self.rng.random() < challenge:
             self._line(b'+ ' + base64.b64encode(self.serial()))
-        else:
+        elif may_succeed:
             self._login()
+        else:
+            self._err(self.rng.choice(CODES))
 
     # ---- and what others make of what it says ----
 
@@ -141,7 +144,9 @@ class Backend(Server):
         elif first is None and reply[0] == '-ERR':
             self.said_goodbye = True
             self.tell_lie('maybe a goodbye')
-        elif first is None or reply[0] == '+' and not first.is_exchange:
+        elif first is None or reply[0] == '+' and (not first.is_exchange or first.is_cancelled):
+            self.tell_lie(f'{reply} to {first}')
+        elif reply[0] == '+OK' and first.is_login and not first.may_succeed:
             self.tell_lie(f'{reply} to {first}')
         else:
             self.reader.answer(reply)

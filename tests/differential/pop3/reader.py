@@ -50,6 +50,15 @@ class Item:
         return self.kind.endswith('sasl') or self.verb == b'AUTH' and self.is_login
 
     @property
+    def is_cancelled(self):
+        return self.kind == 'sasl' and self.octets == b'*'
+
+    @property
+    def may_succeed(self):
+        """It is a login with something in it: no exchange lets nobody in (RFC 5034, section 4)."""
+        return not self.is_cancelled and (self.verb != b'AUTH' or re.search(rb'[ \t]', self.argument) is not None)
+
+    @property
     def reply_max(self):
         return SASL_MAX if self.is_exchange else LINE_MAX
 
