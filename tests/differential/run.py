@@ -19,7 +19,7 @@ from judge import Failure, must
 from machine import Died, Machine
 
 # What each is played of COUNT, if no other is asked for.
-SHARES = {'smtp': 1}
+SHARES = {'smtp': 5, 'imap': 1, 'pop3': 1}
 # So many are repeated, octet by octet and in other pieces.
 REPEATED = 0.1
 
@@ -82,7 +82,7 @@ def main():
     machine = Machine(driver)
     for protocol in wanted:
         tally, began = collections.Counter(), time.monotonic()
-        share = -(-count * SHARES.get(protocol, 1) // sum(SHARES.get(p, 1) for p in wanted))
+        share = -(-count * SHARES[protocol] // sum(SHARES[p] for p in wanted))
         if not play(machine, protocol, seed, share, tally):
             return 1
         if 'VERBOSE' in os.environ:
