@@ -13,7 +13,9 @@ SHOWN = [b'IMAP4rev1', b'IMAP4rev2', b'ID', b'IDLE', b'LITERAL+', b'LITERAL-', b
          b'STARTTLS-NOT', b'COMPRESSION', b'ENABLE', b'UIDPLUS']
 CODES = [b'', b'', b'[AUTHENTICATIONFAILED] ', b'[UNAVAILABLE] ', b'[unavailable] ', b'[INUSE] ', b'[LIMIT] ', b'[SERVERBUG] ', b'[PRIVACYREQUIRED] ', b'[EXPIRED] ', b'[ALERT] ', b'[X Y Z] ']
 STRANGE = [b'hello\r\n', b'* OK a\rb\r\n', b'* OK a\0b\r\n', b'\r\n', b'*\r\n', b'* \r\n', b'* PREAUTH hi\r\n', b'+OK\r\n', b'a1\r\n', b'* OK text {5}\r\n', b'* CAPABILITY IMAP4rev1 {3}\r\n', b'* OK [CAPABILITY A\r\n',
-           b'* LIST "a {5}\r\n', b'* 1 FETCH (X{5}\r\n', b'* LIST {99999999999}\r\n', b'a1 BYE x\r\n', b'a1 OKAY x\r\n', b'* (x)\r\n', b'250 ok\r\n', b'* OK\x0b\r\n']
+           b'* LIST {99999999999}\r\n', b'a1 BYE x\r\n', b'a1 OKAY x\r\n', b'* (x)\r\n', b'250 ok\r\n', b'* OK\x0b\r\n']
+# Announcements of literals that one reader believes, and another does not.
+UNCLEAR = [b'* LIST "a {5}\r\n', b'* 1 FETCH (X{5}\r\n', b'* X a{3}\r\nabc\r\n']
 
 
 class Backend(Server):
@@ -73,7 +75,7 @@ class Backend(Server):
         elif act == 1:
             self.put(b'+ ' + base64.b64encode(self.serial()) + b'\r\n')
         elif act == 2:
-            self.put(rng.choice(STRANGE))
+            self.put(rng.choice(STRANGE + UNCLEAR * 4))
         elif act == 3:
             self.is_silent = True
         elif act == 4:

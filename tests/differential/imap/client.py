@@ -99,7 +99,7 @@ class Client:
             [b' *', b' LOGOUT', b' a b', b' ' + b'A' * 7000, b' ' + b'A' * 8000, b' ' + b'A' * 12200, b' ' + b'A' * 17000, b'  =', b' ====', b' ', b' a=b', b' {4+}\r\nAAAA', b' "AAAA"'])
         self.say(self.case(b'AUTHENTICATE') + b' ' + mechanism + initial, waits=rng.random() < 0.9 or None)
         for _ in range(rng.choice([0, 1, 1, 2, 3])):
-            response = rng.choice([b'dXNlcg==', b'', b'AHVzZXIAcGFzcw==', b'='])
+            response = rng.choice([b'dXNlcg==', b'', b'AHVzZXIAcGFzcw==', b'=', b'*'])
             if self.lies():
                 response = rng.choice([b'*', b'*', b'* ', b'z LOGOUT', b'z LOGIN a b', b'A' * 12284, b'A' * 12285, b'A' * 12300, b'A\0B', b'A\rz LOGOUT', b'%\x80', b'{5}', b'{5+}', b' dXNl',
                                        base64.b64encode(rng.randbytes(900))])

@@ -34,6 +34,7 @@ def check_passed(policy, link, item):
     if item.kind == 'command':
         must(item.verb in VERBS or item.verb == b'WIZ' and policy.allows, f'not on the list: {item}')
         must(not item.is_login and item.verb not in (b'USER', b'AUTH') or may_log_in(policy, link.phase.is_tls), f'in the clear: {item}')
+        must(item.verb != b'APOP' or policy.tls != 'starttls' and not policy.has_greeting, f'the client never saw its timestamp: {item}')
         must(item.verb != b'AUTH' or not policy.hides_auth, f'hidden: {item}')
         must(item.verb != b'AUTH' or is_offered(item.argument.split(b' ')[0]), f'cannot pass a proxy: {item}')
         must(item.verb in (b'USER', b'PASS') or item.octets.isascii() and b'\t' not in item.octets, f'two readers: {item}')
