@@ -3,6 +3,7 @@
 #include "protocols/imap_capabilities.h"
 
 #include "protocols/capability.h"
+#include "protocols/learned.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
 #include "protocols/word.h"
@@ -158,4 +159,20 @@ bool imap_capabilities_has_initial(struct span list)
         if (span_equals(word, initial))
             return true;
     return false;
+}
+
+/* LOGINDISABLED speaks of LOGIN alone (RFC 9051, section 6.2.3). */
+bool imap_capabilities_takes_logins(const struct policy *policy, const struct learned *learned)
+{
+    const struct imap_listener secure = {.policy = policy, .is_secure = true};
+    bool is_disabled = false;
+    struct span word;
+    size_t at = 0;
+
+    while (learned_next(learned, &at, &word)) {
+        if (span_starts(word, auth) && is_kept(&secure, word))
+            return true;
+        is_disabled = is_disabled || span_equals(word, login_disabled);
+    }
+    return !is_disabled;
 }

@@ -30,6 +30,9 @@ struct span imap_capabilities_own(const struct policy *policy, const struct lear
 struct span imap_capabilities_announced(const struct policy *policy, const struct learned *learned,
                                         bool is_secure, char *space, size_t size);
 
+/* struct protocol's `takes_logins`. */
+bool imap_capabilities_takes_logins(const struct policy *policy, const struct learned *learned);
+
 /* Does the backend's list have SASL-IR (RFC 4959)? */
 bool imap_capabilities_has_initial(struct span list);
 

@@ -143,4 +143,5 @@ const struct protocol imap_protocol = {
     .probe_init = imap_probe_init,
     .probe_step = imap_probe_step,
     .announced = imap_capabilities_announced,
+    .takes_logins = imap_capabilities_takes_logins,
 };

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "protocols/capability.h"
+#include "protocols/learned.h"
 #include "protocols/line.h"
 #include "protocols/pop3_client.h"
 #include "protocols/server.h"
@@ -136,4 +137,21 @@ struct span pop3_capabilities_announced(const struct policy *policy, const struc
 
     write_known(&w, policy, is_secure, learned);
     return capability_written(&w);
+}
+
+/* APOP is no capability (RFC 2449 has none for it), and needs the backend's own greeting. */
+bool pop3_capabilities_takes_logins(const struct policy *policy, const struct learned *learned)
+{
+    char space[LEARNED_MAX];
+    struct capability_writer w = {.space = space, .size = sizeof space, .end = SPAN("\n")};
+    struct span text, rest, keyword;
+    size_t at = 0;
+
+    while (learned_next(learned, &at, &text)) {
+        rest = text;
+        keyword = word_next(&rest);
+        if (span_equals(keyword, user) || span_equals(keyword, sasl))
+            write_capability(&w, policy, true, text);
+    }
+    return w.len > 0;
 }

@@ -30,4 +30,7 @@ struct span pop3_capabilities_reply(const struct policy *policy, const struct le
 struct span pop3_capabilities_announced(const struct policy *policy, const struct learned *learned,
                                         bool is_secure, char *space, size_t size);
 
+/* struct protocol's `takes_logins`. */
+bool pop3_capabilities_takes_logins(const struct policy *policy, const struct learned *learned);
+
 #endif

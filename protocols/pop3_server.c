@@ -135,4 +135,5 @@ const struct protocol pop3_protocol = {
     .probe_init = pop3_probe_init,
     .probe_step = pop3_probe_step,
     .announced = pop3_capabilities_announced,
+    .takes_logins = pop3_capabilities_takes_logins,
 };

@@ -256,6 +256,9 @@ struct protocol {
     struct span (*announced)(const struct policy *policy, const struct learned *learned,
                              bool is_secure, char *space, size_t size);
 
+    /* Can clients log in to a backend that announces this, as far as we let them know of it? */
+    bool (*takes_logins)(const struct policy *policy, const struct learned *learned);
+
     /* Why allow_commands cannot let `verb` pass, in any case of letters, as the rest of a sentence
      * that begins with it; NULL: it can. */
     const char *(*veto)(struct span verb);

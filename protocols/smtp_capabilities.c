@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "protocols/capability.h"
+#include "protocols/learned.h"
 #include "protocols/line.h"
 #include "protocols/server.h"
 #include "protocols/word.h"
@@ -224,4 +225,17 @@ struct span smtp_capabilities_announced(const struct policy *policy, const struc
 
     write_known(&w, policy, is_secure, learned);
     return capability_written(&w);
+}
+
+bool smtp_capabilities_takes_logins(const struct policy *policy, const struct learned *learned)
+{
+    char space[LEARNED_MAX];
+    struct capability_writer w = {.space = space, .size = sizeof space, .end = SPAN("\n")};
+    struct span text;
+    size_t at = 0;
+
+    while (learned_next(learned, &at, &text))
+        if (span_equals(keyword_of(text), auth))
+            write_capability(&w, policy, true, text);
+    return w.len > 0;
 }

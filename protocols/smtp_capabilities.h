@@ -23,6 +23,9 @@ struct span smtp_capabilities_reply(const struct policy *policy, const struct le
 struct span smtp_capabilities_announced(const struct policy *policy, const struct learned *learned,
                                         bool is_secure, char *space, size_t size);
 
+/* struct protocol's `takes_logins`. */
+bool smtp_capabilities_takes_logins(const struct policy *policy, const struct learned *learned);
+
 /* What a backend's reply to EHLO offers, as far as the administrator lets it pass. */
 struct smtp_offers {
     bool chunking;  /* RFC 3030: BDAT */

@@ -177,6 +177,7 @@ const struct protocol smtp_protocol = {
     .probe_init = smtp_probe_init,
     .probe_step = smtp_probe_step,
     .announced = smtp_capabilities_announced,
+    .takes_logins = smtp_capabilities_takes_logins,
     .has_relay = true,
     .login_timeout = "5m",
 };

@@ -201,17 +201,19 @@ static void check_backend(struct look *l, const struct endpoint *backend)
     }
 }
 
-static bool offers(struct span list, struct span keyword)
+static void tell_no_logins(struct look *l)
 {
-    while (list.len > 0) {
-        const char *lf = memchr(list.data, '\n', list.len);
-        struct span line = span_first(list, lf == NULL ? list.len : (size_t)(lf - list.data));
+    const bool takes_mail = l->service->protocol->has_relay;
 
-        if (span_equals(learned_keyword(line), keyword))
-            return true;
-        list = span_skip(list, line.len + 1);
-    }
-    return false;
+    report_finding(l->report, FINDING_PROBLEM, "%sno way to log in",
+                   takes_mail ? "relay = login, and " : "");
+    report_advice(l->report, takes_mail
+                                 ? "nobody can send mail here: let the backend offer AUTH to this"
+                                   " machine"
+                                 : "nobody can read mail here: let the backend take passwords from"
+                                   " this machine");
+    if (!takes_mail)
+        report_advice(l->report, "without TLS (Dovecot: login_trusted_networks)");
 }
 
 /* Inside TLS the backend that a client meets may offer more. */
@@ -221,9 +223,8 @@ static void tell_clients(struct look *l)
     const struct protocol *protocol = l->service->protocol;
     const bool is_secure = policy->tls != FRONT_NONE;
     char space[2 * LEARNED_MAX];
-    struct span list;
 
-    if (protocol->announced == NULL)
+    if (!l->common.is_known && policy->tls != FRONT_STARTTLS)
         return;
     report_title(l->report, 1, "clients are offered%s",
                  l->service->backend_count > 1 ? ", whichever backend they meet" : "");
@@ -232,13 +233,11 @@ static void tell_clients(struct look *l)
                     protocol->announced(policy, &l->common, false, space, sizeof space));
     if (!l->common.is_known)
         return;
-    list = protocol->announced(policy, &l->common, is_secure, space, sizeof space);
-    report_list(l->report, is_secure ? "inside TLS" : "in the clear", list);
-    if (policy->relay == RELAY_LOGIN && !offers(list, (struct span)SPAN("AUTH"))) {
-        report_finding(l->report, FINDING_PROBLEM, "relay = login, and no way to log in");
-        report_advice(l->report, "nobody can send mail here: let the backend offer AUTH to this "
-                                 "machine");
-    }
+    report_list(l->report, is_secure ? "inside TLS" : "in the clear",
+                protocol->announced(policy, &l->common, is_secure, space, sizeof space));
+    if ((!protocol->has_relay || policy->relay == RELAY_LOGIN) &&
+        !protocol->takes_logins(policy, &l->common))
+        tell_no_logins(l);
 }
 
 static bool check_service(struct report *r, struct ev_loop *loop, const struct service *service)

@@ -14,6 +14,7 @@ import pytest
 from backends import Script
 from conftest import configuration, unavailable
 from gateway import PROGRAM, eventually
+from mailbox_scripts import ImapScript, Pop3Script
 from postfix import Postfix
 
 FAST = {"connect_timeout": "1s", "greeting_timeout": "1s"}
@@ -168,6 +169,37 @@ def test_helo_only(backend, check):
     assert status == 0
     assert "offers nothing" in report
     assert len(verdicts(report, "ok")) == 2
+
+
+@pytest.mark.parametrize("script, offers, inside", [
+    (ImapScript, "IMAP4rev1, STARTTLS, ID, LITERAL+, SASL-IR, AUTH=PLAIN", "IMAP4rev1, ID, LITERAL+, SASL-IR, AUTH=PLAIN"),
+    (Pop3Script, "TOP, UIDL, USER, SASL PLAIN LOGIN, STLS, PIPELINING", "TOP, UIDL, USER, SASL PLAIN LOGIN, PIPELINING")])
+def test_mailboxes(backend, check, script, offers, inside):
+    status, report, _ = check(backend(script()), protocol=script.__name__[:4].lower())
+    assert status == 0
+    assert verdicts(report, "ok") == [f"127.0.0.1: {script.greeting.decode().strip()}"]
+    assert f"offers {offers}\n" in report
+    assert f"inside TLS {inside}\n" in report
+
+
+@pytest.mark.parametrize("script, offers, is_good", [
+    (ImapScript, b"IMAP4rev1 LOGINDISABLED", False), (ImapScript, b"IMAP4rev1", True),
+    (ImapScript, b"IMAP4rev1 LOGINDISABLED AUTH=CRAM-MD5", True), (ImapScript, b"IMAP4rev1 LOGINDISABLED AUTH=EXTERNAL", False),
+    (Pop3Script, b"TOP\r\nUIDL\r\n", False), (Pop3Script, b"SASL CRAM-MD5\r\n", True),
+    (Pop3Script, b"SASL EXTERNAL\r\n", False), (Pop3Script, b"USER\r\n", True)])
+def test_mailboxes_that_nobody_can_open(backend, check, script, offers, is_good):
+    behind = script()
+    behind.capability = behind.capabilities = offers
+    status, report, _ = check(backend(behind), protocol=script.__name__[:4].lower())
+    assert verdicts(report, "problem") == ([] if is_good else ["no way to log in"])
+    assert status == (0 if is_good else 1)
+
+
+@pytest.mark.parametrize("protocol, wants", [("imap", "OK"), ("pop3", "+OK")])
+def test_a_server_of_another_protocol(backend, check, protocol, wants):
+    status, report, _ = check(backend(Guarded()), protocol=protocol)
+    assert status == 1
+    assert verdicts(report, "problem")[0].startswith(f"127.0.0.1: its greeting is no {wants}; it greeted: 220 ")
 
 
 def test_a_submission_service_without_logins(backend, check):
