@@ -6,7 +6,7 @@
 
 static const struct span verbs[] = {
     SPAN("GET"),     SPAN("POST"),    SPAN("HEAD"),  SPAN("PUT"),   SPAN("DELETE"),
-    SPAN("OPTIONS"), SPAN("CONNECT"), SPAN("TRACE"), SPAN("PATCH"),
+    SPAN("OPTIONS"), SPAN("CONNECT"), SPAN("TRACE"), SPAN("PATCH"), SPAN("PRI"),
 };
 
 bool foreign_is_http_verb(struct span word)

@@ -72,7 +72,7 @@ static const struct pop3_refusal *judge(const struct pop3_server *p,
     case VERB_NOOP:
     case VERB_ALLOWED: break;
     }
-    if (!command->is_well_formed)
+    if (!command->is_well_formed || pop3_hides_command(command->argument, p->base.policy))
         return &pop3_syntax;
     if (command->verb == VERB_STLS)
         return judge_stls(p);
@@ -148,7 +148,7 @@ static struct verdict run(struct pop3_server *p, struct span window, const struc
     if (command.verb == VERB_UNKNOWN && server_allows(p->base.policy, command.word))
         command.verb = VERB_ALLOWED;
     if (command.verb == VERB_UNKNOWN && foreign_is_http(line->text))
-        return pop3_end_noted(END_VIOLATION, (struct span){0}, window.len, NOTE_HTTP);
+        return pop3_http(window);
     refusal = judge(p, &command);
     if (refusal == NULL && is_too_long(&command))
         refusal = &pop3_too_long;
@@ -180,7 +180,7 @@ static struct verdict command_step(struct pop3_server *p, struct span window)
     case LINE_FOUND: break;
     }
     if (!pop3_is_clean(line.text))
-        return pop3_dirty_line(p, &line);
+        return pop3_dirty_line(p, window, &line);
     return run(p, window, &line);
 }
 

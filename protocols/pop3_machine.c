@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "protocols/foreign.h"
 #include "protocols/reply.h"
 #include "protocols/verdict.h"
 
@@ -58,6 +59,11 @@ struct verdict pop3_violation(struct span window)
     return pop3_end_noted(END_BACKEND_LOST, lost, window.len, NOTE_BACKEND_REPLY);
 }
 
+struct verdict pop3_http(struct span window)
+{
+    return pop3_end_noted(END_VIOLATION, (struct span){0}, window.len, NOTE_HTTP);
+}
+
 void pop3_strike(struct pop3_server *p)
 {
     server_strike(&p->base, (struct span)SPAN("-ERR Too many errors\r\n"));
@@ -89,26 +95,40 @@ struct verdict pop3_skip_line(struct pop3_server *p, struct span window)
     return v;
 }
 
-/* A claim to another's identity is one in whatever line it stands. */
-static const struct pop3_refusal *unless_spoof(struct span text, const struct pop3_refusal *r)
+/* What a line is that is refused unread: up to where some reader sees its end. */
+static struct span apparent(struct span text)
 {
     size_t len = 0;
 
     while (len < text.len && text.data[len] != '\r' && text.data[len] != '\0')
         len++;
-    return pop3_command_parse(span_first(text, len)).verb == VERB_SPOOF ? &pop3_spoof : r;
+    return span_first(text, len);
+}
+
+/* A claim to another's identity is one in whatever line it stands. */
+static const struct pop3_refusal *unless_spoof(struct span text, const struct pop3_refusal *r)
+{
+    return pop3_command_parse(text).verb == VERB_SPOOF ? &pop3_spoof : r;
 }
 
 struct verdict pop3_long_line(struct pop3_server *p, struct span window)
 {
+    const struct span text = apparent(span_first(window, POP3_COMMAND_LINE_MAX));
+
+    if (foreign_is_http(text))
+        return pop3_http(window);
     p->input = INPUT_LONG_LINE;
-    p->refusal = unless_spoof(span_first(window, POP3_COMMAND_LINE_MAX), &pop3_too_long);
+    p->refusal = unless_spoof(text, &pop3_too_long);
     return pop3_skip_line(p, window);
 }
 
-struct verdict pop3_dirty_line(struct pop3_server *p, const struct line *line)
+struct verdict pop3_dirty_line(struct pop3_server *p, struct span window, const struct line *line)
 {
-    return pop3_refuse(p, line->take, unless_spoof(line->text, &dirty));
+    const struct span text = apparent(line->text);
+
+    if (foreign_is_http(text))
+        return pop3_http(window);
+    return pop3_refuse(p, line->take, unless_spoof(text, &dirty));
 }
 
 struct span pop3_greeting(const struct pop3_server *p)

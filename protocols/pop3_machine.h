@@ -97,7 +97,11 @@ MUST_CHECK struct verdict pop3_long_line(struct pop3_server *p, struct span wind
 MUST_CHECK struct verdict pop3_skip_line(struct pop3_server *p, struct span window);
 
 /* One with control characters inside. */
-MUST_CHECK struct verdict pop3_dirty_line(struct pop3_server *p, const struct line *line);
+MUST_CHECK struct verdict pop3_dirty_line(struct pop3_server *p, struct span window,
+                                          const struct line *line);
+
+/* HTTP ends the session without a word, since such a peer understands none. */
+struct verdict pop3_http(struct span window);
 
 extern const struct pop3_refusal pop3_unknown, pop3_spoof, pop3_too_long, pop3_syntax;
 

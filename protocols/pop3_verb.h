@@ -3,7 +3,7 @@
 #ifndef STARTTLSD_POP3_VERB_H
 #define STARTTLSD_POP3_VERB_H
 
-#include "protocols/span.h"
+#include "protocols/protocol.h"
 
 /* What we read as one line; the rest of a longer one is skipped. */
 #define POP3_COMMAND_LINE_MAX ((size_t)4096)
@@ -44,6 +44,13 @@ struct pop3_command pop3_command_parse(struct span text);
 /* Is this a line to every reader? Control characters are in no command but for HTAB, and some end a
  * line to somebody. */
 bool pop3_is_clean(struct span text);
+
+/*
+ * Would a reader that strips the eighth bit, or knows it as ISO 8859, find the end of a line in it, and
+ * a verb behind that: ours, another server's, or one that the administrator has allowed? Such octets
+ * are parts of letters in UTF-8, and passwords have them.
+ */
+MUST_CHECK bool pop3_hides_command(struct span text, const struct policy *policy);
 
 /* protocol.h: veto. */
 const char *pop3_verb_veto(struct span verb);

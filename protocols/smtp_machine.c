@@ -136,6 +136,8 @@ struct verdict smtp_dirty_line(struct smtp_server *s, struct span window, const 
     enum smtp_verb verb = apparent_verb(line->text);
     struct verdict v;
 
+    if (verb == VERB_HTTP)
+        return smtp_foreign(s, window, NOTE_HTTP);
     if (verb == VERB_BDAT)
         return smtp_unknown_chunk(s, window);
     v = smtp_refuse(s, line->take, verb == VERB_SPOOF ? &smtp_spoof : &dirty);
@@ -148,6 +150,8 @@ struct verdict smtp_long_line(struct smtp_server *s, struct span window)
 {
     enum smtp_verb verb = apparent_verb(span_first(window, SMTP_COMMAND_LINE_MAX));
 
+    if (verb == VERB_HTTP)
+        return smtp_foreign(s, window, NOTE_HTTP);
     if (verb == VERB_BDAT)
         return smtp_unknown_chunk(s, window);
     if (verb == VERB_MAIL)

@@ -151,8 +151,8 @@ static void pipelined_commands_flow(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("CAPA\r\nUTF8\r\nUSER a\r\nPASS b\r\n"),
          TO_BACKEND("CAPA\r\nUTF8\r\nUSER a\r\nPASS b\r\n")},
-        {BACKEND("+OK\r\nTOP\r\n.\r\n+OK 1\r\n-ERR 2\n"),
-         TO_CLIENT("+OK\r\nTOP\r\n.\r\n+OK 1\r\n-ERR 2\r\n"), WAITS_FOR(BACKEND)},
+        {BACKEND("+OK\r\nTOP\r\n.\r\n-ERR 1\r\n+OK 2\n"),
+         TO_CLIENT("+OK\r\nTOP\r\n.\r\n-ERR 1\r\n+OK 2\r\n"), WAITS_FOR(BACKEND)},
         {BACKEND("-ERR no\r\n"), TO_CLIENT("-ERR no\r\n"), NOTES(AUTH_FAILED), WAITS_FOR(CLIENT)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
@@ -199,6 +199,31 @@ static void the_administrator_lets_verbs_pass(void **state)
     PLAY(&allowing, PLAY_FROM_GATE, dialogue);
 }
 
+/* To a reader that strips the eighth bit, or knows it as ISO 8859. */
+static void passwords_hide_no_commands(void **state)
+{
+    static const struct policy allowing = {
+        .is_enforced = true, .hostname = "mail.example", .allow_commands = {own_verb, 1}};
+    static const struct turn row[] = {
+        {CLIENT("USER a\x8aUSER b\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("USER a\x8d\x8aPASS guess\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS a\x80NOOP\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS a\x85"
+                "apop x\r\n"),
+         TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS a\x8a\xd5SER b\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS a\x8a\xa0 \xf5\xf3"
+                "er b\r\n"),
+         TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS a\x8arpop\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS a\x8axstats\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS \xd1\x80\xd1\x8a\xd1\x8d\r\n"),
+         TO_BACKEND("PASS \xd1\x80\xd1\x8a\xd1\x8d\r\n")},
+        {CLIENT("PASS \xc3\x8a USE\r\n"), TO_BACKEND("PASS \xc3\x8a USE\r\n")},
+    };
+    PLAY_EACH(&allowing, PLAY_FROM_GATE, row, 1);
+}
+
 static void what_is_hidden_is_refused(void **state)
 {
     static const char *const words[] = {"user", "SASL", "UTF8", "LANG"};
@@ -230,6 +255,27 @@ static void http_ends_it_inside_tls_too(void **state)
         {CLIENT("GET / HTTP/1.1\r\n"), NOTES(HTTP), CLOSES(VIOLATION)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
+/* Who chooses the address chooses its length. */
+static void http_in_a_line_of_any_length_ends_it(void **state)
+{
+    for (size_t len = 4000; len < 4200; len += 40) {
+        char text[4200];
+        struct player p;
+
+        memset(text, 'a', sizeof text);
+        memcpy(text, "POST /", 6);
+        memcpy(text + len - 11, " HTTP/1.1\r\n", 11);
+        player_init(&p, &pop3_protocol, &policy, true);
+        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        player_feed(&p, SIDE_BACKEND, "+OK\r\n", 5);
+        player_feed(&p, SIDE_CLIENT, text, len);
+        assert_int_equal(p.end, END_VIOLATION);
+        assert_int_equal(p.received[SIDE_CLIENT].len, 0);
+        player_clear(&p);
+    }
 }
 
 static void the_101st_command_waits(void **state)
@@ -271,9 +317,11 @@ int main(void)
         cmocka_unit_test(own_replies_wait_for_earlier_ones),
         cmocka_unit_test(nothing_flows_behind_quit),
         cmocka_unit_test(the_administrator_lets_verbs_pass),
+        cmocka_unit_test(passwords_hide_no_commands),
         cmocka_unit_test(what_is_hidden_is_refused),
         cmocka_unit_test(errors_end_the_session),
         cmocka_unit_test(http_ends_it_inside_tls_too),
+        cmocka_unit_test(http_in_a_line_of_any_length_ends_it),
         cmocka_unit_test(the_101st_command_waits),
     };
 

@@ -341,6 +341,8 @@ static void http_ends_it_without_a_word(void **state)
         {CLIENT("HEAD * HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
         {CLIENT("PUT http://a/ HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
         {CLIENT("DELETE https://x\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
+        {CLIENT("PRI * HTTP/2.0\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
+        {CLIENT("POST /\x01 HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
         {CLIENT("OPTIONS * HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
         {CLIENT("CONNECT a:25 HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
         {CLIENT("TRACE / HTTP/1.1\r\n"), CLOSES(VIOLATION), NOTES(HTTP)},
