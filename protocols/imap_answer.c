@@ -146,6 +146,8 @@ static struct verdict answer(struct imap_server *s, struct span window, const st
     if (!is_in_order(s, r))
         return imap_violation(s, window);
     if (imap_is_login(s->verb) && r->status == IMAP_STATUS_OK) {
+        if (!s->has_credentials || s->is_cancelled) /* who would be logged in? */
+            return imap_violation(s, window);
         v = pass(s, line, r, true);
         v.kind = VERDICT_TUNNEL;
         v.note = NOTE_AUTH_OK;

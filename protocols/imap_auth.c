@@ -38,6 +38,7 @@ static struct verdict cancel(struct imap_server *s, size_t take)
 {
     server_strike(&s->base, imap_many_errors);
     s->turn = IMAP_TURN_ANSWER;
+    s->is_cancelled = true;
     return verdict_send(SIDE_BACKEND, take, SASL_CANCEL);
 }
 
@@ -52,7 +53,9 @@ struct verdict imap_auth_response(struct imap_server *s, struct span window)
     case SASL_RESPONSE: break;
     }
     s->turn = IMAP_TURN_ANSWER;
-    if (!span_equals(line.text, (struct span)SPAN("*")))
+    if (span_equals(line.text, (struct span)SPAN("*")))
+        s->is_cancelled = true;
+    else
         s->has_credentials = true;
     return verdict_send(
         SIDE_BACKEND, line.take,
@@ -73,8 +76,9 @@ static const struct span other_reasons[] = {
 
 enum note imap_auth_refused(struct imap_server *s, const struct imap_response *answer)
 {
-    /* BAD: it was not understood, or cancelled. */
-    if (answer->status != IMAP_STATUS_NO || !s->has_credentials ||
+    /* BAD: it was not understood; or it was cancelled, and who does that behind a response has seen
+     * what it was good for (RFC 5802, section 7). */
+    if ((answer->status != IMAP_STATUS_NO && !s->is_cancelled) || !s->has_credentials ||
         capability_is_among(answer->code, other_reasons,
                             sizeof other_reasons / sizeof *other_reasons))
         return NOTE_NONE;

@@ -3,6 +3,7 @@
 #include "protocols/imap_capabilities.h"
 
 #include "protocols/capability.h"
+#include "protocols/imap_token.h"
 #include "protocols/learned.h"
 #include "protocols/sasl.h"
 #include "protocols/server.h"
@@ -43,6 +44,15 @@ bool imap_capabilities_is_hidden(const struct policy *policy, struct span mechan
     return false;
 }
 
+/* An atom (RFC 9051, section 9): `]` would end the list to somebody. */
+static bool is_capability(struct span word)
+{
+    for (size_t i = 0; i < word.len; i++)
+        if (!imap_is_atom_char(word.data[i]))
+            return false;
+    return word.len > 0;
+}
+
 /* Whoever is in the clear is told so by us. */
 static bool is_alone(const struct imap_listener *to)
 {
@@ -53,7 +63,7 @@ static bool is_kept(const struct imap_listener *to, struct span word)
 {
     bool may_log_in = server_may_log_in(to->policy, to->is_secure);
 
-    if (span_equals(word, starttls) || is_hidden(to->policy, word))
+    if (!is_capability(word) || span_equals(word, starttls) || is_hidden(to->policy, word))
         return false;
     if (span_equals(word, login_disabled)) /* with TLS a backend's reason for it is gone */
         return !to->is_secure && may_log_in;

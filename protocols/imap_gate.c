@@ -2,6 +2,7 @@
 /* What a client says before its login. A command is read whole, with its literals, before anything
  * of it passes; then it is said to the backend in our own words, and until that has answered, what
  * stands behind waits unread. So both always agree on what is a command. */
+#include "protocols/capability.h"
 #include "protocols/foreign.h"
 #include "protocols/imap_id.h"
 #include "protocols/imap_machine.h"
@@ -13,6 +14,8 @@ static const struct imap_refusal dirty = {SPAN(" BAD Control character inside a 
                                           NOTE_NONE};
 static const struct imap_refusal too_large = {SPAN(" BAD Literal too large\r\n"), NOTE_NONE};
 static const struct imap_refusal tls_is_up = {SPAN(" BAD TLS is already active\r\n"), NOTE_NONE};
+static const struct imap_refusal not_available = {SPAN(" BAD Command not available\r\n"),
+                                                  NOTE_NONE};
 static const struct imap_refusal must_start_tls = {
     SPAN(" NO [PRIVACYREQUIRED] Start TLS first\r\n"), NOTE_TLS_NEEDED};
 
@@ -84,6 +87,12 @@ static const struct imap_refusal *judge_starttls(const struct imap_server *s, st
     return rest.len == 0 ? NULL : &imap_syntax;
 }
 
+/* Some commands have the names of their capabilities. */
+static bool is_hidden(const struct imap_server *s, const struct imap_command *command)
+{
+    return capability_is_hidden(s->base.policy, command->word);
+}
+
 /* Why this command must not pass, as far as it can be seen; NULL: it may. */
 static const struct imap_refusal *judge(const struct imap_server *s,
                                         const struct imap_command *command)
@@ -92,7 +101,9 @@ static const struct imap_refusal *judge(const struct imap_server *s,
     case IMAP_CAPABILITY:
     case IMAP_NOOP:
     case IMAP_LOGOUT: return command->rest.len == 0 ? NULL : &imap_syntax;
-    case IMAP_ID: return judge_arguments(imap_id_parse(command->rest));
+    case IMAP_ID:
+        return is_hidden(s, command) ? &not_available
+                                     : judge_arguments(imap_id_parse(command->rest));
     case IMAP_LOGIN:
     case IMAP_AUTHENTICATE:
         return server_may_log_in(s->base.policy, s->base.is_secure) ? imap_auth_judge(s, command)
@@ -102,7 +113,8 @@ static const struct imap_refusal *judge(const struct imap_server *s,
     case IMAP_ALLOWED:
         if (s->phase == IMAP_PREAMBLE && s->base.policy->is_enforced)
             return &must_start_tls;
-        return judge_arguments(imap_plain_parse(command->rest));
+        return is_hidden(s, command) ? &not_available
+                                     : judge_arguments(imap_plain_parse(command->rest));
     case IMAP_UNKNOWN: break;
     }
     return &unknown;

@@ -97,6 +97,6 @@ void imap_expect(struct imap_server *s, const struct imap_command *command)
     if (s->tag_len > 0)
         memcpy(s->tag, command->tag.data, s->tag_len);
     s->part = 0;
-    s->has_credentials = false;
+    s->has_credentials = s->is_cancelled = false;
     s->has_initial = s->knows_initial;
 }

@@ -60,6 +60,7 @@ struct imap_server {
     size_t tag_len;      /* its tag; 0: no valid one */
     char tag[IMAP_TAG_MAX];
     bool has_credentials; /* of the login under way: something was sent */
+    bool is_cancelled;    /* and then taken back */
 
     bool has_initial; /* of the outstanding command: the backend knew SASL-IR when it began */
 

@@ -76,12 +76,20 @@ static bool has_credentials(const struct imap_command *command)
             argument.response.len > 0);
 }
 
+/* Of a line, its end included. The strings of a login have limits of their own. */
+static size_t line_max(enum imap_verb verb)
+{
+    if (imap_is_login(verb))
+        return EVENT_SPACE;
+    return verb == IMAP_ID ? IMAP_LINE_PASS_MAX : IMAP_TEXT_PASS_MAX;
+}
+
 static struct verdict send_part(struct imap_server *s, const struct imap_command *command,
                                 size_t take)
 {
     struct imap_writer w = {
         .space = s->base.space,
-        .size = imap_is_login(command->verb) ? EVENT_SPACE : IMAP_LINE_PASS_MAX,
+        .size = line_max(command->verb),
         .wanted = s->part,
     };
 

@@ -49,7 +49,8 @@ bool imap_response_continue(struct span line, struct imap_response *response)
 {
     response->has_literal = imap_literal_find(line, &response->literal);
     return !response->has_literal ||
-           (!response->literal.is_huge &&
+           (response->literal.is_waiting && /* `{n+}` is for clients (RFC 7888, section 3) */
+            !response->literal.is_huge &&
             may_precede_literal(span_first(line, line.len - response->literal.header)));
 }
 

@@ -7,8 +7,10 @@
 
 #include "protocols/imap_token.h"
 
-/* Octets of a line that every server in use reads (RFC 9051, section 4). */
-#define IMAP_LINE_PASS_MAX ((size_t)8000)
+/* A backend with a fixed buffer takes the rest of a longer line for the next command. Clients send
+ * lines of 1000 octets at most (RFC 2683, section 3.2.1.5); what is free text has no need of so many. */
+#define IMAP_LINE_PASS_MAX ((size_t)998)
+#define IMAP_TEXT_PASS_MAX ((size_t)510)
 
 /* What is longer goes as a literal: so short lines have no end that somebody might cut off. */
 #define IMAP_QUOTED_MAX ((size_t)255)

@@ -114,7 +114,7 @@ static void check_id(struct span s)
     if (span_equals(s, span_of(" NIL")))
         return;
     PROMISE(s.data[0] == ' ' && s.data[1] == '(' && s.data[s.len - 1] == ')');
-    PROMISE(!span_starts(s, span_of(" (\"x-")) && s.len < 8000);
+    PROMISE(!span_starts(s, span_of(" (\"x-")) && s.len < 998);
     s = span_first(span_skip(s, 2), s.len - 3);
     for (bool is_key = true; s.len > 0; is_key = !is_key) {
         size_t i = 1;

@@ -16,9 +16,9 @@ static const struct policy policy = {.is_enforced = true, .hostname = "x", .max_
 static const struct policy implicit = {.tls = FRONT_IMPLICIT, .hostname = "x"};
 static const struct policy named = {.tls = FRONT_IMPLICIT, .hostname = "x", .greeting = "welcome"};
 static const struct policy clear = {.tls = FRONT_NONE, .hostname = "x"};
-static const char *const hide[] = {"idle", "AUTH=LOGIN", "COMPRESS", "X"};
+static const char *const hide[] = {"idle", "AUTH=LOGIN", "COMPRESS", "X", "ID", "Language"};
 static const struct policy hiding = {
-    .tls = FRONT_IMPLICIT, .hostname = "x", .hide_capabilities = {hide, 4}};
+    .tls = FRONT_IMPLICIT, .hostname = "x", .hide_capabilities = {hide, 6}};
 
 #define LOST     "* BYE [UNAVAILABLE] Mail server lost, try again later\r\n"
 #define VIOLATES TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)
@@ -115,6 +115,11 @@ static void capabilities_are_rewritten_wherever_they_appear(void **state)
         {BACKEND("* CAPABILITY IDLE XY X X=1 AUTH=LOGIN AUTH=PLAIN\r\n"),
          TO_CLIENT("* CAPABILITY XY AUTH=PLAIN\r\n")},
         {BACKEND("a OK x\r\n"), TO_CLIENT("a OK x\r\n")},
+        {CLIENT("a ID NIL\r\n"), TO_CLIENT("a BAD Command not available\r\n")},
+        {CLIENT("a LANGUAGE de\r\n"), TO_CLIENT("a BAD Command not available\r\n")},
+        {CLIENT("a CAPABILITY\r\n"), TO_BACKEND("a CAPABILITY\r\n")},
+        {BACKEND("* CAPABILITY A]B [CAPABILITY XY (Z \"\r\na OK x\r\n"),
+         TO_CLIENT("* CAPABILITY [CAPABILITY XY\r\na OK x\r\n")},
         {CLIENT("a LOGIN u p\r\n"), TO_BACKEND("a LOGIN u p\r\n")},
         {BACKEND("a OK [CAPABILITY IDLE COMPRESS=DEFLATE XY] in\r\n"),
          TO_CLIENT("a OK [CAPABILITY XY] in\r\n"), NOTES(AUTH_OK), TUNNELS},
@@ -143,6 +148,8 @@ static void literals_of_a_backend_are_no_lines(void **state)
         {BACKEND("* X \"{5}\r\n"), VIOLATES},
         {BACKEND("* X y{5}\r\n"), VIOLATES},
         {BACKEND("* X y~{5}\r\n"), VIOLATES},
+        {BACKEND("* X {5+}\r\n"), VIOLATES},
+        {BACKEND("* X {5-}\r\n"), VIOLATES},
         {BACKEND("* X {65537}\r\n"), VIOLATES},
         {BACKEND("* X {4294967296}\r\n"), VIOLATES},
         {BACKEND("* CAPABILITY {5}\r\n"), VIOLATES},

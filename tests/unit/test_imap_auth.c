@@ -75,7 +75,7 @@ static void an_initial_response_waits_where_it_is_not_known(void **state)
         {BACKEND("+\r\n"), TO_BACKEND("\r\n")},
         {BACKEND("+ YQ==\r\n"), TO_CLIENT("+ YQ==\r\n")},
         {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
-        {BACKEND("a BAD cancelled\r\n"), TO_CLIENT("a BAD cancelled\r\n")},
+        {BACKEND("a BAD cancelled\r\n"), TO_CLIENT("a BAD cancelled\r\n"), NOTES(AUTH_FAILED)},
     };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
     PLAY(&policy, PLAY_FROM_GATE, announced);
@@ -173,7 +173,8 @@ static void a_long_initial_response_waits(void **state)
         size_t len;
         const char *backend, *client;
     } row[] = {
-        {7000, "a AUTHENTICATE PLAIN AAAA", NULL},
+        {900, "a AUTHENTICATE PLAIN AAAA", NULL},
+        {1000, "a AUTHENTICATE PLAIN\r\n", NULL},
         {8000, "a AUTHENTICATE PLAIN\r\n", NULL},
         {12284, "a AUTHENTICATE PLAIN\r\n", NULL},
         {12285, NULL, "a " SYNTAX},
@@ -198,7 +199,7 @@ static void a_long_initial_response_waits(void **state)
         player_feed(&p, SIDE_CLIENT, line, len + 2);
         assert_true(p.received[side].len >= strlen(wanted));
         assert_memory_equal(p.received[side].data, wanted, strlen(wanted));
-        player_feed(&p, SIDE_BACKEND, "+ \r\n", row[i].len >= 8000 && side == SIDE_BACKEND ? 4 : 0);
+        player_feed(&p, SIDE_BACKEND, "+ \r\n", row[i].len >= 1000 && side == SIDE_BACKEND ? 4 : 0);
         if (side == SIDE_BACKEND)
             assert_memory_equal(p.received[side].data + p.received[side].len - row[i].len - 2,
                                 line + before, row[i].len + 2);
@@ -229,6 +230,34 @@ static void an_answer_out_of_turn_is_a_violation(void **state)
     };
     PLAY_ENDS(&policy, PLAY_FROM_GATE, waiting, ends);
     PLAY(&policy, PLAY_FROM_GATE, held);
+}
+
+/* Client and backend would not agree on who is logged in. */
+static void no_exchange_lets_nobody_in(void **state)
+{
+    static const struct turn row[] = {
+        {CLIENT("a AUTHENTICATE PLAIN\r\n"), TO_BACKEND("a AUTHENTICATE PLAIN\r\n")},
+        {BACKEND("a OK in\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+    };
+    static const struct turn cancelled[] = {
+        {CLIENT("a AUTHENTICATE LOGIN\r\n"), TO_BACKEND("a AUTHENTICATE LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("YQ==\r\n"), TO_BACKEND("YQ==\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("a OK in\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+    };
+    static const struct turn for_the_client[] = {
+        {CLIENT("a AUTHENTICATE LOGIN\r\n"), TO_BACKEND("a AUTHENTICATE LOGIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("YQ==\r\n"), TO_BACKEND("YQ==\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT("a b\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("a OK in\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, row);
+    PLAY(&policy, PLAY_FROM_GATE, cancelled);
+    PLAY(&policy, PLAY_FROM_GATE, for_the_client);
 }
 
 static void failures_are_counted_where_something_was_sent(void **state)
@@ -262,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_response_without_end_cancels),
         cmocka_unit_test(a_long_initial_response_waits),
         cmocka_unit_test(an_answer_out_of_turn_is_a_violation),
+        cmocka_unit_test(no_exchange_lets_nobody_in),
         cmocka_unit_test(failures_are_counted_where_something_was_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,29 @@ static void plain_commands_pass_as_they_are(void **state)
     PLAY(&policy, PLAY_FROM_GATE, refused);
 }
 
+/* A backend with a fixed buffer would take the rest of a longer one for a command. */
+static void plain_commands_are_short(void **state)
+{
+    for (size_t len = 500; len < 520; len++) {
+        const struct facts facts = {.is_secure = true};
+        bool passes = len <= 510;
+        char text[520];
+        struct player p;
+
+        memset(text, 'a', sizeof text);
+        memcpy(text, "x LANGUAGE ", 11);
+        memcpy(text + len - 2, "\r\n", 2);
+        player_begin(&p, &imap_protocol, &policy, &facts);
+        player_event(&p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+        player_event(&p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        player_feed(&p, SIDE_BACKEND, "* OK x\r\n", 8);
+        player_feed(&p, SIDE_CLIENT, text, len);
+        assert_int_equal(p.received[SIDE_BACKEND].len, passes ? len : 0);
+        assert_int_equal(p.received[SIDE_CLIENT].len > 0, !passes);
+        player_clear(&p);
+    }
+}
+
 static void what_cannot_be_allowed_says_why(void **state)
 {
     static const char *const vetoed[] = {"login", "ID",      "APPEND", "IDLE",  "COMPRESS",
@@ -200,6 +223,7 @@ int main(void)
         cmocka_unit_test(waiting_literals_are_asked_for),
         cmocka_unit_test(long_lists_are_refused),
         cmocka_unit_test(plain_commands_pass_as_they_are),
+        cmocka_unit_test(plain_commands_are_short),
         cmocka_unit_test(what_cannot_be_allowed_says_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

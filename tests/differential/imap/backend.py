@@ -15,7 +15,7 @@ CODES = [b'', b'', b'[AUTHENTICATIONFAILED] ', b'[UNAVAILABLE] ', b'[unavailable
 STRANGE = [b'hello\r\n', b'* OK a\rb\r\n', b'* OK a\0b\r\n', b'\r\n', b'*\r\n', b'* \r\n', b'* PREAUTH hi\r\n', b'+OK\r\n', b'a1\r\n', b'* OK text {5}\r\n', b'* CAPABILITY IMAP4rev1 {3}\r\n', b'* OK [CAPABILITY A\r\n',
            b'* LIST {99999999999}\r\n', b'a1 BYE x\r\n', b'a1 OKAY x\r\n', b'* (x)\r\n', b'250 ok\r\n', b'* OK\x0b\r\n']
 # Announcements of literals that one reader believes, and another does not.
-UNCLEAR = [b'* LIST "a {5}\r\n', b'* 1 FETCH (X{5}\r\n', b'* X a{3}\r\nabc\r\n']
+UNCLEAR = [b'* LIST "a {5}\r\n', b'* 1 FETCH (X{5}\r\n', b'* X a{3}\r\nabc\r\n', b'* X {3+}\r\nabc\r\n', b'* X {0-}\r\n']
 
 
 class Backend(Server):
@@ -51,7 +51,7 @@ class Backend(Server):
         self.put(rng.choice([
             b'* OK [ALERT] ' + serial + b'\r\n', b'* NO ' + serial + b'\r\n', b'* BAD ' + serial + b'\r\n', b'* 5 EXISTS ' + serial + b'\r\n',
             b'* ID ("name" "%s" "v" {%d}\r\n%s "x" NIL)\r\n' % (serial, size, literal), b'* ID (%s {%d}\r\n%s {%d}\r\n%s)\n' % (serial, size, literal, size, literal),
-            b'* LIST () "/" ~{%d}\r\n%s %s\r\n' % (size, literal, serial), b'* LANGUAGE (EN) "%s"\n' % serial, b'* X {%d+}\r\n%s%s\r\n' % (size, literal, serial),
+            b'* LIST () "/" ~{%d}\r\n%s %s\r\n' % (size, literal, serial), b'* LANGUAGE (EN) "%s"\n' % serial,
             b'* LIST "a\\"{5}" %s\r\n' % serial, b'* ' + self._capabilities() + b'\r\n', b'* OK [' + self._capabilities() + b'] ' + serial + b'\r\n',
             b'* OK [' + self._capabilities() + b']\r\n', b'* OK "' + serial + b'{5} "\r\n', b'* ok [unseen 5] %s {5}x\r\n' % serial]))
 
@@ -111,7 +111,7 @@ class Backend(Server):
         if what == 'ask':
             self._ask(item)
         elif what == 'sasl':
-            if item.responses[-1] == b'*' and rng.random() < 0.9:
+            if item.responses[-1] == b'*' and (self.temper != 'mad' or rng.random() < 0.9):
                 self._tagged(item.tag, rng.choice([b'BAD', b'BAD', b'NO']), b' cancelled')
             else:
                 self._auth(item, 0.25)

@@ -10,7 +10,7 @@ from judge import must
 VERBS = {b'CAPABILITY', b'NOOP', b'LOGOUT', b'ID', b'LOGIN', b'AUTHENTICATE', b'LANGUAGE'}
 NOT_OFFERED = {b'EXTERNAL', b'ANONYMOUS'}
 # Said of a login that was not judged by its password (RFC 5530, section 3).
-NO_GUESS = re.compile(rb'\S+ NO +\[(?:UNAVAILABLE|SERVERBUG|INUSE|LIMIT|PRIVACYREQUIRED)[ \]]', re.I)
+NO_GUESS = re.compile(rb'\S+ (?:NO|BAD) +\[(?:UNAVAILABLE|SERVERBUG|INUSE|LIMIT|PRIVACYREQUIRED)[ \]]', re.I)
 
 
 def is_alone(policy, is_tls):
@@ -268,7 +268,7 @@ def read_phase(dialogue, phase):
 def check_logins(dialogue):
     logins = [item for link in dialogue.links for item in link.items if item.is_login and item.status]
     good = [item for item in logins if item.status == 'OK']
-    bad = [item for item in logins if item.status == 'NO' and item.has_secret and not NO_GUESS.match(item.reply.octets)]
+    bad = [item for item in logins if (item.status == 'NO' or item.status == 'BAD' and item.is_cancelled) and item.has_secret and not NO_GUESS.match(item.reply.octets)]
     notes, policy = dialogue.notes, dialogue.policy
     must(notes.count('AUTH_OK') == len(good) == int(dialogue.machine.is_tunnel), f'logins: {notes}, {good}')
     must(notes.count('AUTH_FAILED') == len(bad), f'failed logins: {notes}, {bad}')

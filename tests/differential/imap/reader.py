@@ -13,7 +13,7 @@ from judge import Misread
 
 COMMAND_MAX = 16384  # with all its literals, before login
 LINE_MAX = 16384  # of a server
-PASS_MAX = 8192  # RFC 9051, section 4, of a command without its literals
+PASS_MAX = 998  # of a line; what a buffer of 1000 octets holds (RFC 2683, section 3.2.1.5)
 SASL_MAX = 12286
 SASL_PASS_MAX = 12287  # what a buffer of 12288 octets holds
 
@@ -62,6 +62,15 @@ class Item:
         """Has a backend that knows all of this something to judge?"""
         return self.is_login and self.is_whole and (
             self.verb == b'LOGIN' or self.initial is not None or any(line != b'*' for line in self.responses))
+
+    @property
+    def is_cancelled(self):
+        return self.responses[-1:] in ([b'*'], [None])
+
+    @property
+    def may_succeed(self):
+        """No exchange lets nobody in."""
+        return self.has_secret and not self.is_cancelled
 
     @property
     def initial(self):
@@ -212,6 +221,8 @@ class ResponseReader:
 
     def _literal(self, line, literal, at):
         before = re.sub(rb'\\.', b'', line[:literal.start()].removesuffix(b'~'))
+        if literal[2]:
+            raise Misread(f'servers have no such literals (RFC 7888): {line!r}')
         if before.count(b'"') % 2 or before[-1:] not in (b' ', b'(', b''):
             raise Misread(f'maybe a literal, maybe not: {line!r}')
         size = int(literal[1])
@@ -291,6 +302,8 @@ class ServerReader:
             self.state = 'literal' if self.state == 'ask' else 'sasl'
             return True
         if self.state not in ('stop', 'ask') or response.tag != item.tag or self.state == 'ask' and response.status == 'OK':
+            return False
+        if item.is_login and response.status == 'OK' and not item.may_succeed:
             return False
         item.answer(response)
         self.state = 'tunnel' if item.is_login and response.status == 'OK' else 'command'
