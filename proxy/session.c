@@ -25,11 +25,11 @@ void session_set_phase(struct session *s, enum phase phase)
  * both. */
 static bool has_room(const struct session *s, enum side from)
 {
-    if (s->phase == PHASE_TUNNEL)
-        return !stream_has_out(from == SIDE_CLIENT ? &s->backend : &s->client);
-    if (from == SIDE_BACKEND)
-        return !stream_has_out(&s->client) && s->backend.out.len <= SESSION_OWED_MAX;
-    return !stream_has_out(&s->backend) && s->client.out.len <= SESSION_OWED_MAX;
+    const struct stream *reads = from == SIDE_CLIENT ? &s->client : &s->backend;
+    const struct stream *writes = from == SIDE_CLIENT ? &s->backend : &s->client;
+    const size_t owed_max = s->phase == PHASE_TUNNEL ? SESSION_OWED_TUNNEL_MAX : SESSION_OWED_MAX;
+
+    return !stream_has_out(writes) && reads->out.len <= owed_max;
 }
 
 /* Octets of this side are welcome now. */

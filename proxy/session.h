@@ -15,6 +15,10 @@
 /* A side that owes us more octets of reading than this gets nothing new to owe. */
 #define SESSION_OWED_MAX ((size_t)16384)
 
+/* In the tunnel either way goes on while the other is stuck, with what one wake-up has left there;
+ * more can only be answers that TLS gives by itself, to who never reads them. */
+#define SESSION_OWED_TUNNEL_MAX sizeof((struct scratch *)NULL)->records
+
 /*
  *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE ──login──▶ TUNNEL
  *      └────────────────────────┴───────────┴───────────────────┴───────────────┴──▶ CLOSING ──▶ buried

@@ -16,6 +16,7 @@ from clients import big_body, digest, lines_of, message
 from gateway import PATIENCE, SANITIZED, eventually, status
 from imap_client import ImapClient
 from mailbox_scripts import Pop3Script
+from openssl_client import KeyUpdater
 from pop3_client import Pop3Client
 
 
@@ -170,6 +171,19 @@ def test_who_does_not_read_stops_the_other(tunnels):
 
 
 @pytest.mark.root
+def test_a_client_that_asks_for_keys_for_ever_pins_no_memory(tunnels):
+    """TLS answers each request by itself, so what was sent to the client grows, and it never reads."""
+    server, script = tunnels(listen, {"log_level": "debug"}, tls="implicit")
+    client = KeyUpdater(server.port)
+    assert client.line().startswith(b"+OK")
+    client.send(b"USER alice\r\nPASS secret\r\n")
+    assert script.tunnel
+    assert client.flood(4) > 1000
+    client.close()
+    server.stop()
+    assert max(int(peaks["blocks"]) for peaks in server.events("worker.peaks")) < 20
+
+
 def test_imap_commands_behind_the_login_reach_the_server(gateway, dovecot):
     server = gateway(dovecot.imap, protocol="imap")
     user, password = dovecot.new_user()
