@@ -19,7 +19,7 @@ from judge import Failure, must
 from machine import Died, Machine
 
 # What each is played of COUNT, if no other is asked for.
-SHARES = {'smtp': 5, 'imap': 1, 'pop3': 1}
+SHARES = {'smtp': 2, 'imap': 1, 'pop3': 1}
 # So many are repeated, octet by octet and in other pieces.
 REPEATED = 0.1
 
