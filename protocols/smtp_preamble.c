@@ -14,7 +14,9 @@ static struct verdict hello(struct smtp_server *s, const struct line *line,
     const struct span helo[] = {
         SPAN("250 "), span_first(span_of(s->base.policy->hostname), SERVER_GREETING_MAX), LINE_END};
 
-    if (command->argument.len == 0 || command->argument.len > SMTP_NAME_MAX)
+    /* It may be said to a backend later, and nothing is known of that yet. */
+    if (command->argument.len == 0 || command->argument.len > SMTP_NAME_MAX ||
+        !smtp_is_clean(command->argument, false))
         return smtp_refuse(s, line->take, &no_name);
     s->hello = command->verb;
     s->name_len = command->argument.len;

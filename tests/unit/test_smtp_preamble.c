@@ -50,6 +50,9 @@ static void ehlo_offers_a_constant_set(void **state)
         {CLIENT("EHLO\r\n"), TO_CLIENT("501 5.5.4 Domain name required\r\n")},
         {CLIENT("EHLO  \r\n"), TO_CLIENT("501 5.5.4 Domain name required\r\n")},
         {CLIENT("HELO\r\n"), TO_CLIENT("501 5.5.4 Domain name required\r\n")},
+        {CLIENT("EHLO x\x8aMAIL FROM:<a@b.example>\r\n"),
+         TO_CLIENT("501 5.5.4 Domain name required\r\n")},
+        {CLIENT("HELO x\x8dRSET\r\n"), TO_CLIENT("501 5.5.4 Domain name required\r\n")},
     };
     PLAY(&policy, PLAY_FROM_GREETING, dialogue);
 }
