@@ -84,14 +84,14 @@ void capability_write(struct capability_writer *w, const struct span *part, size
     write_octets(w, w->end);
 }
 
-/* The next of the list that may pass. */
+/* The next of the list that may pass. What is no name of one, clients may read as several. */
 static struct span next_mechanism(struct span *list, bool may_add_layer)
 {
     struct span word;
 
     do
         word = word_next(list);
-    while (word.len > 0 && !sasl_may_pass(word, may_add_layer));
+    while (word.len > 0 && !(sasl_is_mechanism(word) && sasl_may_pass(word, may_add_layer)));
     return word;
 }
 

@@ -165,27 +165,18 @@ static bool may_end_line(char c)
     return memchr(ends, (unsigned char)c, sizeof ends) != NULL;
 }
 
-/* As a reader sees it that strips the eighth bit. */
-static bool starts_stripped(struct span s, struct span prefix)
-{
-    for (size_t i = 0; i < prefix.len; i++)
-        if (i >= s.len || ascii_lower((char)(s.data[i] & 0x7f)) != ascii_lower(prefix.data[i]))
-            return false;
-    return true;
-}
-
 static bool shows_verb(struct span s, const struct policy *policy)
 {
     while (s.len > 0 && word_is_blank((char)(s.data[0] & 0x7f)))
         s = span_skip(s, 1);
     for (size_t i = 0; i < ROWS; i++)
-        if (starts_stripped(s, rows[i].word))
+        if (span_starts_stripped(s, rows[i].word))
             return true;
     for (size_t i = 0; i < OTHERS; i++)
-        if (starts_stripped(s, others[i].word))
+        if (span_starts_stripped(s, others[i].word))
             return true;
     for (size_t i = 0; i < policy->allow_commands.count; i++)
-        if (starts_stripped(s, span_of(policy->allow_commands.word[i])))
+        if (span_starts_stripped(s, span_of(policy->allow_commands.word[i])))
             return true;
     return false;
 }

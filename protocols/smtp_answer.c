@@ -14,7 +14,9 @@ static bool is_in_order(const struct smtp_server *s, unsigned code)
     switch ((enum smtp_pending)s->pending[s->first]) {
     case PENDING_DATA:
         return code == 354 || code >= 400; /* after 2xx nobody knows what comes next */
-    case PENDING_AUTH: return code == 334 || code == 235 || code >= 400;
+    case PENDING_AUTH:                     /* no exchange lets nobody in */
+        return code == 334 || code >= 400 ||
+               (code == 235 && s->has_credentials && !s->is_cancelled);
     /* Accepted before it was said: the client would forget a message that nobody has. */
     case PENDING_CONTENT: return s->input == INPUT_CONTENT ? code >= 400 : code / 100 != 3;
     case PENDING_CHUNK:

@@ -53,12 +53,14 @@ struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, st
 
     smtp_expect(s, PENDING_AUTH);
     s->has_credentials = response.len > 0;
+    s->is_cancelled = false;
     return verdict_send(SIDE_BACKEND, line->take, reply_join(s->base.space, EVENT_SPACE, part, 5));
 }
 
 static struct verdict cancelled(struct smtp_server *s, size_t take)
 {
     s->input = INPUT_COMMAND;
+    s->is_cancelled = true;
     return verdict_send(SIDE_BACKEND, take, SASL_CANCEL);
 }
 
@@ -81,7 +83,9 @@ struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
     if (!may_be_cut(0, line.text))
         return not_a_response(s, line.take);
     /* Who cancels behind a response has seen what it was good for (RFC 5802, section 7). */
-    if (!span_equals(line.text, (struct span)SPAN("*")))
+    if (span_equals(line.text, (struct span)SPAN("*")))
+        s->is_cancelled = true;
+    else
         s->has_credentials = true;
     if (line.is_crlf || line.text.len == 0) {
         s->input = INPUT_COMMAND;

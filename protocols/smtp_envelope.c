@@ -173,21 +173,12 @@ bool smtp_rcpt_is_ours(struct span text, const struct words *domains, bool is_ut
 
 static const struct span auth = SPAN("AUTH=");
 
-/* Octets as a reader sees them that strips the eighth bit. */
-static bool starts_stripped(struct span s, struct span prefix)
-{
-    for (size_t i = 0; i < prefix.len; i++)
-        if (i >= s.len || ascii_lower((char)(s.data[i] & 0x7f)) != ascii_lower(prefix.data[i]))
-            return false;
-    return true;
-}
-
 /* Does a token that looks like AUTH= begin anywhere? One that only ends another word (XAUTH=) does
  * not count: no reader splits there. */
 static bool shows_auth(struct span s)
 {
     for (size_t i = 0; i + auth.len <= s.len; i++)
-        if (starts_stripped(span_skip(s, i), auth) &&
+        if (span_starts_stripped(span_skip(s, i), auth) &&
             (i == 0 || !(is_alnum(s.data[i - 1]) || s.data[i - 1] == '-')))
             return true;
     return false;
@@ -213,8 +204,8 @@ static bool splits_auth(struct span s)
 
         while (gap < rest.len && word_is_blank((char)(rest.data[gap] & 0x7f)))
             gap++;
-        if (gap > 0 && starts_stripped(span_skip(s, i), name) &&
-            starts_stripped(span_skip(rest, gap), (struct span)SPAN("=")))
+        if (gap > 0 && span_starts_stripped(span_skip(s, i), name) &&
+            span_starts_stripped(span_skip(rest, gap), (struct span)SPAN("=")))
             return true;
     }
     return false;
@@ -366,7 +357,7 @@ bool smtp_mail_changes_replies(struct span text)
 
     while ((token = next_token(&rest)).len > 0)
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-            if (starts_stripped(token, words[i]))
+            if (span_starts_stripped(token, words[i]))
                 return true;
     return false;
 }

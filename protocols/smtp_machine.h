@@ -91,6 +91,7 @@ struct smtp_server {
 
     bool is_logged_in;
     bool has_credentials; /* of the SASL exchange under way: something was sent */
+    bool is_cancelled;    /* and then taken back */
 
     enum smtp_input input;
     size_t chunk_left;

@@ -58,4 +58,13 @@ static inline bool span_starts(struct span s, struct span prefix)
     return s.len >= prefix.len && span_equals(span_first(s, prefix.len), prefix);
 }
 
+/* The same to a reader that strips the eighth bit of s. */
+static inline bool span_starts_stripped(struct span s, struct span prefix)
+{
+    for (size_t i = 0; i < prefix.len; i++)
+        if (i >= s.len || ascii_lower((char)(s.data[i] & 0x7f)) != ascii_lower(prefix.data[i]))
+            return false;
+    return true;
+}
+
 #endif

@@ -214,14 +214,22 @@ static void receive_sealed(struct stream *s, bool is_bulk)
         scratch->sealed_to += receive(s, scratch->sealed + scratch->sealed_to, want);
 }
 
-/* Open records into the window while a whole one has room. Returns what is to be said of the input.
- */
-static enum stream_result open_records(struct stream *s, size_t *len)
+static_assert(WINDOW_MAX >= RECORD_PLAIN_MAX, "a record fits behind any limit of the window");
+
+/* How far the window may be filled: who does not take what is there gets no more of it to keep. */
+static size_t window_max(bool is_bulk)
+{
+    return is_bulk ? READ_BUDGET : WINDOW_MAX;
+}
+
+/* Open records into the window up to `limit`, the last one whole. Returns what is to be said of the
+ * input. */
+static enum stream_result open_records(struct stream *s, size_t limit, size_t *len)
 {
     struct scratch *scratch = s->scratch;
     size_t got;
 
-    while (sizeof scratch->window - *len >= RECORD_PLAIN_MAX) {
+    while (*len < limit) {
         ERR_clear_error();
         if (SSL_read_ex(s->ssl, scratch->window + *len, sizeof scratch->window - *len, &got) == 1) {
             *len += got;
@@ -243,9 +251,9 @@ static enum stream_result read_tls(struct stream *s, bool is_ready, bool is_bulk
     enum stream_result result;
 
     load_sealed(s);
-    if (is_ready && sizeof s->scratch->window - *len >= RECORD_PLAIN_MAX)
+    if (is_ready && *len < window_max(is_bulk))
         receive_sealed(s, is_bulk);
-    result = open_records(s, len);
+    result = open_records(s, window_max(is_bulk), len);
     /* An alert or a KeyUpdate's answer goes out even if the read failed. */
     if (s->scratch->sending > 0 && !send_records(s))
         return STREAM_FAILED;
@@ -261,12 +269,11 @@ static enum stream_result read_tls(struct stream *s, bool is_ready, bool is_bulk
 static enum stream_result read_clear(struct stream *s, bool is_ready, bool is_bulk, size_t *len)
 {
     struct scratch *scratch = s->scratch;
-    size_t want = is_bulk && !is_scarce(scratch->blocks) ? READ_BUDGET : WINDOW_MAX, got;
+    const size_t limit = window_max(is_bulk && !is_scarce(scratch->blocks));
 
-    if (want > sizeof scratch->window - *len)
-        want = sizeof scratch->window - *len;
-    if (is_ready && !s->is_wire_eof && want > 0) {
-        got = receive(s, scratch->window + *len, want);
+    if (is_ready && !s->is_wire_eof && *len < limit) {
+        size_t got = receive(s, scratch->window + *len, limit - *len);
+
         *len += got;
         s->octets_in += got;
     }

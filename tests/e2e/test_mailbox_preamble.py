@@ -111,6 +111,17 @@ def test_a_silent_client_is_closed(served, dialect):
     assert server.session(client)["end"] == "timeout"
 
 
+def test_who_asks_and_does_not_read_pins_little_memory(served, dialect):
+    server = served(process={"workers": 1, "log_level": "debug"})
+    with dialect.client(server.port) as client:
+        client.sock.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            while True:
+                client.send({"imap": b"a CAPABILITY\r\n", "pop3": b"CAPA\r\n"}[dialect.protocol] * 1000)
+    server.stop()
+    assert max(int(peaks["blocks"]) for peaks in server.events("worker.peaks")) <= 4
+
+
 def test_one_session_too_many_is_told(served, dialect):
     server = served(process={"workers": 1, "max_sessions": 1})
     with dialect.client(server.port) as first, dialect.client(server.port) as second:

@@ -54,7 +54,8 @@ static void expect_written(size_t size, const char *want)
     capability_write_text(&w, (struct span)SPAN("A"));
     capability_write(&w, two, 2);
     capability_write_mechanisms(&w, (struct span)SPAN("SASL"), (struct span)SPAN(" "),
-                                (struct span)SPAN(" PLAIN\t EXTERNAL  LOGIN X-PLUS "), false);
+                                (struct span)SPAN(" PLAIN\t EXTERNAL  LOGIN X-PLUS A,B =C "),
+                                false);
     capability_write_mechanisms(&w, (struct span)SPAN("AUTH"), (struct span)SPAN("="),
                                 (struct span)SPAN("ANONYMOUS NTLM"), false);
     capability_write_text(&w, (struct span)SPAN("B"));

@@ -374,6 +374,31 @@ static void these_are_none(void **state)
         BACKEND("334 \r\n"), TO_CLIENT("334 \r\n")                                                 \
     }
 
+/* Client and backend would not agree on who is logged in. */
+static void no_exchange_lets_nobody_in(void **state)
+{
+    static const struct turn nothing[] = {
+        {CLIENT("AUTH PLAIN\r\n"), TO_BACKEND("AUTH PLAIN\r\n")},
+        {BACKEND("235 in\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+    };
+    static const struct turn cancelled[] = {
+        {CLIENT("AUTH LOGIN YQ==\r\n"), TO_BACKEND("AUTH LOGIN YQ==\r\n")},
+        {BACKEND("334 x\r\n"), TO_CLIENT("334 x\r\n")},
+        {CLIENT("*\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("235 in\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+    };
+    static const struct turn by_us[] = {
+        {CLIENT("AUTH LOGIN YQ==\r\n"), TO_BACKEND("AUTH LOGIN YQ==\r\n")},
+        {BACKEND("334 x\r\n"), TO_CLIENT("334 x\r\n")},
+        {CLIENT("a b\r\n"), TO_BACKEND("*\r\n")},
+        {BACKEND("235 in\r\n"), TO_CLIENT(LOST), NOTES(BACKEND_REPLY), CLOSES(BACKEND_LOST)},
+    };
+
+    PLAY(&policy, PLAY_FROM_GATE, nothing);
+    PLAY(&policy, PLAY_FROM_GATE, cancelled);
+    PLAY(&policy, PLAY_FROM_GATE, by_us);
+}
+
 static void an_exchange_cancelled_at_once_is_none(void **state)
 {
     static const struct turn row[] = {
@@ -451,6 +476,7 @@ int main(void)
         cmocka_unit_test(without_a_limit_failures_go_on),
         cmocka_unit_test(these_codes_are_failed_logins),
         cmocka_unit_test(these_are_none),
+        cmocka_unit_test(no_exchange_lets_nobody_in),
         cmocka_unit_test(an_exchange_cancelled_at_once_is_none),
         cmocka_unit_test(an_exchange_cancelled_behind_a_response_is_a_failed_login),
     };
