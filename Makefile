@@ -134,7 +134,7 @@ differential: $(DIFFER) ## COUNT (16000) dialogues from SEED (1) on, read again 
 # Most of their time is waiting, so several files run at once. PYTEST_ARGS='-k reload' runs some of them, -n 0 one by one.
 e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pytest; as root, or some are skipped)
 	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
-	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e -n 3 --dist loadfile $(PYTEST_ARGS)
+	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e -n 4 --dist loadfile $(PYTEST_ARGS)
 
 asan: ## all of these tests under address and undefined-behaviour sanitizers, with leak check
 	@$(MAKE) --no-print-directory VARIANT=asan unit

@@ -5,6 +5,7 @@
 #include "protocols/capability.h"
 #include "protocols/imap_capabilities.h"
 #include "protocols/imap_machine.h"
+#include "protocols/imap_writer.h"
 #include "protocols/reply.h"
 #include "protocols/sasl.h"
 #include "protocols/verdict.h"
@@ -57,6 +58,7 @@ struct verdict imap_auth_response(struct imap_server *s, struct span window)
         s->is_cancelled = true;
     else
         s->has_credentials = true;
+    server_exchange_line(&s->base, false, line.text.len + LINE_END.len, IMAP_LINE_PASS_MAX);
     return verdict_send(
         SIDE_BACKEND, line.take,
         reply_join(s->base.space, EVENT_SPACE, (const struct span[]){line.text, LINE_END}, 2));

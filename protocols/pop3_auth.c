@@ -41,10 +41,12 @@ struct verdict pop3_auth_pass(struct pop3_server *p, const struct line *line, st
     const struct span part[] = {
         auth, mechanism, span_first((struct span)SPAN(" "), response.len), response, LINE_END,
     };
+    const struct span text = reply_join(p->base.space, EVENT_SPACE, part, 5);
 
     pop3_expect(p, PENDING_AUTH);
     p->has_credentials = response.len > 0;
-    return verdict_send(SIDE_BACKEND, line->take, reply_join(p->base.space, EVENT_SPACE, part, 5));
+    server_exchange_line(&p->base, true, text.len, POP3_COMMAND_PASS_MAX);
+    return verdict_send(SIDE_BACKEND, line->take, text);
 }
 
 static struct verdict cancel(struct pop3_server *p, size_t take)
@@ -78,6 +80,7 @@ struct verdict pop3_auth_response(struct pop3_server *p, struct span window)
         return cancel(p, line.take);
     p->has_credentials = true;
     p->input = INPUT_COMMAND;
+    server_exchange_line(&p->base, false, line.text.len + LINE_END.len, POP3_COMMAND_PASS_MAX);
     part[0] = line.text;
     return verdict_send(SIDE_BACKEND, line.take, reply_join(p->base.space, EVENT_SPACE, part, 2));
 }

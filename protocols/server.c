@@ -37,6 +37,17 @@ void server_login_failed(struct server *s, struct span last_words)
         s->farewell = (struct farewell){.end = END_ERRORS, .text = last_words};
 }
 
+void server_exchange_line(struct server *s, bool is_first, size_t len, size_t max)
+{
+    s->is_doubtful = (s->is_doubtful && !is_first) || len > max;
+}
+
+void server_exchange_refused(struct server *s)
+{
+    if (s->is_doubtful && s->farewell.end == END_NONE)
+        s->farewell.end = END_ERRORS;
+}
+
 bool server_allows(const struct policy *policy, struct span verb)
 {
     for (size_t i = 0; i < policy->allow_commands.count; i++)

@@ -50,11 +50,13 @@ struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, st
     const struct span part[] = {
         auth, mechanism, span_first((struct span)SPAN(" "), response.len), response, LINE_END,
     };
+    const struct span text = reply_join(s->base.space, EVENT_SPACE, part, 5);
 
     smtp_expect(s, PENDING_AUTH);
     s->has_credentials = response.len > 0;
     s->is_cancelled = false;
-    return verdict_send(SIDE_BACKEND, line->take, reply_join(s->base.space, EVENT_SPACE, part, 5));
+    server_exchange_line(&s->base, true, text.len, SMTP_COMMAND_PASS_MAX);
+    return verdict_send(SIDE_BACKEND, line->take, text);
 }
 
 static struct verdict cancelled(struct smtp_server *s, size_t take)
@@ -87,6 +89,7 @@ struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
         s->is_cancelled = true;
     else
         s->has_credentials = true;
+    server_exchange_line(&s->base, false, line.text.len + LINE_END.len, SMTP_COMMAND_PASS_MAX);
     if (line.is_crlf || line.text.len == 0) {
         s->input = INPUT_COMMAND;
         return line.is_crlf ? verdict_forward(SIDE_BACKEND, line.take)
@@ -115,6 +118,7 @@ enum note smtp_auth_conclude(struct smtp_server *s, unsigned code)
         s->is_logged_in = true;
         return NOTE_AUTH_OK;
     }
+    server_exchange_refused(&s->base);
     if (code < 500 || code == 503 || code == 504 || !s->has_credentials)
         return NOTE_NONE;
     server_login_failed(&s->base, text);

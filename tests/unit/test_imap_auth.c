@@ -260,6 +260,26 @@ static void no_exchange_lets_nobody_in(void **state)
     PLAY(&policy, PLAY_FROM_GATE, for_the_client);
 }
 
+#define A64   "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define A256  A64 A64 A64 A64
+#define A1024 A256 A256 A256 A256
+
+/* A backend with a short buffer may have read two lines, and owe an answer too many. */
+static void a_refusal_behind_a_long_line_is_the_last_word(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("a AUTHENTICATE PLAIN\r\n"), TO_BACKEND("a AUTHENTICATE PLAIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT(A256 "\r\n"), TO_BACKEND(A256 "\r\n")},
+        {BACKEND("a NO no\r\n"), TO_CLIENT("a NO no\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("a AUTHENTICATE PLAIN " A1024 "\r\na NOOP\r\n"),
+         TO_BACKEND("a AUTHENTICATE PLAIN\r\n")},
+        {BACKEND("+ \r\n"), TO_BACKEND(A1024 "\r\n")},
+        {BACKEND("a NO no\r\n"), TO_CLIENT("a NO no\r\n"), NOTES(AUTH_FAILED), CLOSES(ERRORS)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+}
+
 static void failures_are_counted_where_something_was_sent(void **state)
 {
     static const struct turn dialogue[] = {
@@ -292,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_long_initial_response_waits),
         cmocka_unit_test(an_answer_out_of_turn_is_a_violation),
         cmocka_unit_test(no_exchange_lets_nobody_in),
+        cmocka_unit_test(a_refusal_behind_a_long_line_is_the_last_word),
         cmocka_unit_test(failures_are_counted_where_something_was_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,6 +293,32 @@ static void a_long_challenge_passes(void **state)
     }
 }
 
+#define A64  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define A256 A64 A64 A64 A64
+
+/* A backend with a short buffer may have read two lines, and owe a reply too many. */
+static void a_refusal_behind_a_long_line_is_the_last_word(void **state)
+{
+    static const struct turn dialogue[] = {
+        {CLIENT("AUTH PLAIN " A64 "\r\n"), TO_BACKEND("AUTH PLAIN " A64 "\r\n")},
+        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("AUTH PLAIN\r\nNOOP\r\n"), TO_BACKEND("AUTH PLAIN\r\n")},
+    };
+    static const struct turn initial[] = {
+        {CLIENT("AUTH PLAIN " A256 "\r\nNOOP\r\n"), TO_BACKEND("AUTH PLAIN " A256 "\r\n")},
+        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n"), NOTES(AUTH_FAILED), CLOSES(ERRORS)},
+    };
+    static const struct turn response[] = {
+        {CLIENT("AUTH PLAIN\r\n"), TO_BACKEND("AUTH PLAIN\r\n")},
+        {BACKEND("+ \r\n"), TO_CLIENT("+ \r\n")},
+        {CLIENT(A256 "\r\nNOOP\r\n"), TO_BACKEND(A256 "\r\n")},
+        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n"), NOTES(AUTH_FAILED), CLOSES(ERRORS)},
+    };
+    PLAY(&policy, PLAY_FROM_GATE, dialogue);
+    PLAY(&policy, PLAY_FROM_GATE, initial);
+    PLAY(&policy, PLAY_FROM_GATE, response);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +335,7 @@ int main(void)
         cmocka_unit_test(long_responses),
         cmocka_unit_test(long_initial_responses),
         cmocka_unit_test(a_long_challenge_passes),
+        cmocka_unit_test(a_refusal_behind_a_long_line_is_the_last_word),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

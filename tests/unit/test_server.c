@@ -80,6 +80,26 @@ static void credentials_pass_where_the_administrator_lets_them(void **state)
     }
 }
 
+static void a_refused_exchange_with_a_long_line_is_the_last(void **state)
+{
+    static const struct policy policy = {0};
+    static const struct facts facts = {0};
+    struct server s = server_blank(&policy, &facts);
+
+    server_exchange_line(&s, true, 100, 100);
+    server_exchange_refused(&s);
+    assert_int_equal(s.farewell.end, END_NONE);
+    server_exchange_line(&s, true, 101, 100);
+    server_exchange_line(&s, true, 5, 100); /* another exchange */
+    server_exchange_refused(&s);
+    assert_int_equal(s.farewell.end, END_NONE);
+    server_exchange_line(&s, false, 101, 100);
+    server_exchange_line(&s, false, 5, 100);
+    server_exchange_refused(&s);
+    assert_int_equal(s.farewell.end, END_ERRORS);
+    assert_int_equal(s.farewell.text.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +107,7 @@ int main(void)
         cmocka_unit_test(a_client_that_was_told_ends_for_want_of_tls),
         cmocka_unit_test(failures_before_tls_count),
         cmocka_unit_test(zero_is_no_limit),
+        cmocka_unit_test(a_refused_exchange_with_a_long_line_is_the_last),
         cmocka_unit_test(credentials_pass_where_the_administrator_lets_them),
     };
 

@@ -271,7 +271,9 @@ def check(dialogue):
         check_tunnel(dialogue, readers[-1])
     mistakes = [item for item in readers[-1].items if item.status == '-ERR' and item.serial is None or item.kind.startswith('bad') or len(item.octets) > 251]
     has_quit = any(item.verb == b'QUIT' and item.status == '+OK' for item in readers[-1].items)
-    check_end(dialogue, has_quit, is_guesser or 0 < policy.max_errors <= len(mistakes))
+    # Where a backend may have read a line of an exchange as two, its refusal ends the session.
+    is_doubtful = any(item.is_exchange and len(item.octets) > 250 for link in dialogue.links for item in link.items)
+    check_end(dialogue, has_quit, is_guesser or is_doubtful or 0 < policy.max_errors <= len(mistakes))
     refused = [item for item in readers[-1].items if item.status == '-ERR' and item.serial is None]
     must(machine.is_over or not policy.max_errors or len(refused) < policy.max_errors, 'too many errors, and it goes on')
     check_lies(dialogue)
