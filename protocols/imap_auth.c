@@ -54,10 +54,8 @@ struct verdict imap_auth_response(struct imap_server *s, struct span window)
     case SASL_RESPONSE: break;
     }
     s->turn = IMAP_TURN_ANSWER;
-    if (span_equals(line.text, (struct span)SPAN("*")))
-        s->is_cancelled = true;
-    else
-        s->has_credentials = true;
+    s->is_cancelled = span_equals(line.text, (struct span)SPAN("*"));
+    s->has_credentials = s->has_credentials || !s->is_cancelled;
     server_exchange_line(&s->base, false, line.text.len + LINE_END.len, IMAP_LINE_PASS_MAX);
     return verdict_send(
         SIDE_BACKEND, line.take,

@@ -85,10 +85,8 @@ struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
     if (!may_be_cut(0, line.text))
         return not_a_response(s, line.take);
     /* Who cancels behind a response has seen what it was good for (RFC 5802, section 7). */
-    if (span_equals(line.text, (struct span)SPAN("*")))
-        s->is_cancelled = true;
-    else
-        s->has_credentials = true;
+    s->is_cancelled = span_equals(line.text, (struct span)SPAN("*"));
+    s->has_credentials = s->has_credentials || !s->is_cancelled;
     server_exchange_line(&s->base, false, line.text.len + LINE_END.len, SMTP_COMMAND_PASS_MAX);
     if (line.is_crlf || line.text.len == 0) {
         s->input = INPUT_COMMAND;

@@ -57,6 +57,7 @@ struct reader {
     enum reads at;
     size_t chunk;
     bool is_logged_in;
+    bool has_said; /* the client, something in the exchange under way */
 };
 
 /* What the module says that it has passed, and no reader has found yet. */
@@ -175,12 +176,27 @@ static void check_pieces(struct span line)
             check_piece(span_first(span_skip(line, at), buffers[i]));
 }
 
-/* A command of its own, or the exchange that is under way. */
-static const char *answer_to_login(struct reader *r, uint8_t whim)
+/* A command of its own, or the exchange that is under way. No exchange lets nobody in.
+ * said: what the client has to say in it; `*` takes all back */
+static const char *answer_to_login(struct reader *r, struct span said, uint8_t whim)
 {
+    bool is_good = whim % 4 == 1;
+
+    if (said.len > 0)
+        r->has_said = true;
+    if (!r->has_said || span_equals(said, span_of("*")))
+        is_good = false;
     r->at = whim % 4 == 0 ? READS_RESPONSE : READS_COMMAND;
-    r->is_logged_in = r->is_logged_in || whim % 4 == 1;
-    return whim % 4 == 0 ? "334 \r\n" : whim % 4 == 1 ? "235 ok\r\n" : "535-no\r\n535 no\n";
+    r->is_logged_in = r->is_logged_in || is_good;
+    return whim % 4 == 0 ? "334 \r\n" : is_good ? "235 ok\r\n" : "535-no\r\n535 no\n";
+}
+
+/* The initial response of AUTH, whose words have one blank between them. */
+static struct span initial_response(struct span line)
+{
+    const char *blank = memchr(line.data + 5, ' ', line.len - 5);
+
+    return blank == NULL ? (struct span){0} : span_skip(line, (size_t)(blank - line.data) + 1);
 }
 
 /* RFC 3030, in the one form that nobody reads differently. */
@@ -203,8 +219,10 @@ static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
         r->at = (whim & 3) != 0 ? READS_CONTENT : READS_COMMAND;
         return r->at == READS_CONTENT ? "354 go\r\n" : "503 no\r\n";
     }
-    if (has_word(line, "AUTH"))
-        return answer_to_login(r, whim);
+    if (has_word(line, "AUTH")) {
+        r->has_said = false;
+        return answer_to_login(r, initial_response(line), whim);
+    }
     if (has_word(line, "EHLO") && (whim & 3) != 0)
         return "250-x\r\n250-STARTTLS\n250-AUTH PLAIN\r\n250-SIZE 900\r\n250-PRDR\n250-8BITMIME\r\n"
                "250-DSN\r\n250 CHUNKING\r\n";
@@ -275,7 +293,7 @@ static const char *read_one(struct reader *r, const struct player *p, uint8_t wh
     case READS_RESPONSE:
         found(THING_RESPONSE, len);
         check_pieces(line);
-        return answer_to_login(r, whim);
+        return answer_to_login(r, line, whim);
     case READS_CONTENT:
     case READS_CHUNK:
         found(r->at == READS_CONTENT ? THING_CONTENT : THING_CHUNK, len);
