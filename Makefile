@@ -59,7 +59,7 @@ FUZZERS   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 FUZZ_SECONDS ?= 60
 SEED         ?= 1
-COUNT        ?= 16000
+COUNT        ?= 12000
 # A report ends the process with a status of its own; where `log_path` points, e2e looks for reports.
 ASAN := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99:$(ASAN_OPTIONS) \
     UBSAN_OPTIONS=print_stacktrace=1:$(UBSAN_OPTIONS)
@@ -128,17 +128,17 @@ unit: $(UNIT) ## unit tests (cmocka)
 	    $(ASAN) $$test >$$test.log 2>&1 || { cat $$test.log; echo "$$test: failed"; exit 1; }; \
 	    sed -n "s|.*PASSED.*\] \(.*\)\.|$$test: \1 passed|p" $$test.log; done
 
-differential: $(DIFFER) ## COUNT (16000) dialogues from SEED (1) on, read again by readers that know the RFCs alone
+differential: $(DIFFER) ## COUNT (12000) dialogues from SEED (1) on, read again by readers that know the RFCs alone
 	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT) $(PROTOCOL)
 
 # Most of their time is waiting, so several files run at once. PYTEST_ARGS='-k reload' runs some of them, -n 0 one by one.
 e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pytest; as root, or some are skipped)
 	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
-	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e -n 4 --dist loadfile $(PYTEST_ARGS)
+	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e -n 3 --dist loadfile $(PYTEST_ARGS)
 
 asan: ## all of these tests under address and undefined-behaviour sanitizers, with leak check
 	@$(MAKE) --no-print-directory VARIANT=asan unit
-	@$(MAKE) --no-print-directory VARIANT=asan COUNT=3200 differential
+	@$(MAKE) --no-print-directory VARIANT=asan COUNT=2000 differential
 	@$(MAKE) --no-print-directory VARIANT=asan e2e
 
 fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds, two at a time (libFuzzer)
