@@ -46,7 +46,7 @@ static struct probe_step greeting(struct probe *p, struct span window)
 }
 
 /* Without CAPA it has the commands of RFC 1939, and of these USER and PASS are the ones to be
- * announced. A refusal for now says nothing. */
+ * announced. A temporary refusal says nothing. */
 static struct probe_step refused(struct probe *p, struct span window, const struct line *line)
 {
     if (line->take < window.len)
