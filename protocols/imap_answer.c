@@ -82,14 +82,15 @@ struct verdict imap_connect_step(struct imap_server *s, struct span window)
 
     switch (line_find(window, WINDOW_MAX, &line)) {
     case LINE_PARTIAL: return verdict_more(0);
-    case LINE_TOO_LONG: return verdict_next_backend(window.len);
+    case LINE_TOO_LONG:
+        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
     case LINE_FOUND: break;
     }
     r = imap_response_parse(line.text);
     /* It cannot know yet what we will ask; and PREAUTH would be somebody else's login. */
     if (line.is_dirty || line.take < window.len || r.kind != IMAP_RESPONSE_STATUS ||
         r.tag.len > 0 || r.status != IMAP_STATUS_OK)
-        return verdict_next_backend(window.len);
+        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
     v = greet(s, &line, &r);
     if (s->base.policy->tls == FRONT_STARTTLS) /* the client had ours */
         v = verdict_more(line.take);

@@ -51,7 +51,7 @@ struct verdict pop3_greeting_step(struct pop3_server *p, struct span window)
     case POP3_REPLY_CHALLENGE:
     case POP3_REPLY_BAD: break;
     }
-    return verdict_next_backend(window.len);
+    return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
 }
 
 /* ---- replies ---- */

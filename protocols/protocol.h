@@ -22,7 +22,8 @@ enum event_kind {
     EVENT_BYTES,     /* the window of `side` has octets that no step has taken */
     EVENT_CONNECTED, /* client: accepted, say the greeting; backend: connected, its greeting follows
                       */
-    EVENT_SECURED, /* client: TLS is up; the session has called init again, with the facts of TLS */
+    EVENT_SECURED,   /* client: TLS is up; the session has called init again, with the facts of TLS;
+                      backend: the handshake that START_TLS asked for is done */
     EVENT_BACKEND_FAILED, /* no backend is left to try; the event says why */
     EVENT_EOF,      /* `side` will send no more and has nothing left to be shown: it comes after the
                        last EVENT_BYTES of this side, and not while that is held. An unfinished line
@@ -41,6 +42,7 @@ enum end {
     END_NONE,
     END_LIMIT,
     END_BACKEND_UNREACHABLE,
+    END_BACKEND_TLS_FAILED,
     END_BACKEND_REFUSED,
     END_BACKEND_LOST,
     END_TIMEOUT,
@@ -62,7 +64,9 @@ enum end {
 struct event {
     enum event_kind kind;
     enum side side;
-    enum end reason; /* EVENT_BACKEND_FAILED, EVENT_BUSY: why, and the verdict's `end` */
+    enum end reason;      /* EVENT_BACKEND_FAILED, EVENT_BUSY: why, and the verdict's `end` */
+    bool is_tls_hopeless; /* EVENT_CONNECTED, backend: its handshake has failed just now, and the
+                           policy is opportunistic: not to be asked for STARTTLS again */
     char *
         space; /* EVENT_SPACE octets, borrowed: what is composed there is read before the next step */
 };
@@ -74,9 +78,11 @@ enum verdict_kind {
     VERDICT_FORWARD,      /* pass the taken octets to the other side, unchanged */
     VERDICT_SEND,         /* send `text` to `to`; the taken octets go nowhere */
     VERDICT_CONNECT,      /* open a backend */
-    VERDICT_NEXT_BACKEND, /* the one in hand will not serve us: open the next in its place */
-    VERDICT_START_TLS, /* send `text` to the client, then shake hands: success, or the session ends
-                        */
+    VERDICT_NEXT_BACKEND, /* the one in hand will not serve us: open the next in its place. `text`:
+                             why, for the log; `end`: what the client is told if it was the last */
+    VERDICT_START_TLS,    /* send `text` to `to`, then shake hands with it. Client: success, or the
+                          session ends. Backend, its go-ahead taken with all there was: success, or
+                          the next backend */
     VERDICT_TUNNEL, /* send `text` to `to`, or without one pass the taken octets to the other side,
                           unchanged. From here on every octet passes unseen, both ways: what is left
                           of this window and what waits in the other's first. The machine is done:
@@ -101,7 +107,8 @@ enum note {
     NOTE_SPOOF,       /* a client claimed another's identity: XCLIENT, XFORWARD, PROXY */
     NOTE_HTTP,
     NOTE_TLS_ON_PLAINTEXT_PORT,
-    NOTE_BACKEND_REPLY, /* the backend said what no server may say here */
+    NOTE_BACKEND_REPLY,     /* the backend said what no server may say here */
+    NOTE_BACKEND_INJECTION, /* octets behind its go-ahead for TLS */
     NOTE_SMUGGLING,
 };
 
@@ -109,7 +116,7 @@ struct verdict {
     enum verdict_kind kind;
     enum side to;
     enum note note;
-    enum end end;     /* VERDICT_CLOSE, VERDICT_RESET: why */
+    enum end end;     /* VERDICT_CLOSE, VERDICT_RESET, VERDICT_NEXT_BACKEND: why */
     size_t take;      /* octets of the window now dealt with; never shown again */
     struct span text; /* constant, inside the policy, or inside the event's space */
 };
@@ -123,6 +130,7 @@ enum waiting {
 };
 
 enum front_tls { FRONT_STARTTLS, FRONT_IMPLICIT, FRONT_NONE };
+enum backend_tls { BACKEND_TLS_NONE, BACKEND_TLS_STARTTLS, BACKEND_TLS_IMPLICIT };
 enum relay { RELAY_UNSET, RELAY_BACKEND, RELAY_LOGIN, RELAY_DOMAINS };
 enum bare_newline { BARE_NEWLINE_NORMALIZE, BARE_NEWLINE_REJECT, BARE_NEWLINE_PASS };
 
@@ -137,8 +145,12 @@ struct policy {
     enum front_tls tls;
     bool is_enforced;       /* FRONT_STARTTLS: nothing but TLS and what leads to it */
     bool may_auth_in_clear; /* FRONT_STARTTLS, not enforced: logins pass without TLS */
-    const char *hostname;   /* in greetings */
-    const char *greeting;   /* the text after `220 `, or NULL */
+    enum backend_tls backend_tls;
+    bool is_backend_enforced; /* with backend_tls: TLS, or the backend will not do */
+    bool is_backend_verified; /* likewise, and we know that it is the right one */
+    bool tells_identity;      /* by the protocol's own means: XCLIENT, ID */
+    const char *hostname;     /* in greetings */
+    const char *greeting;     /* the text after `220 `, or NULL */
     enum relay relay;
     struct words relay_domains; /* RELAY_DOMAINS: without trailing dot */
     enum bare_newline bare_newline;
@@ -167,13 +179,17 @@ struct facts {
     /* What all backends of the service have in common; NULL: not known. It outlives the machine,
      * and may become another between two steps. */
     const struct learned *learned;
+    /* Who the client is. It outlives the machine; NULL: nobody knows. */
+    const struct client_identity *identity;
 };
 
 /* ---- the client role alone: what is this backend? ---- */
 
 struct probe_wish {
     const char *hostname; /* to say EHLO with; outlives the probe */
-    bool learns;          /* ask for its capabilities too */
+    bool starts_tls;      /* ask for STARTTLS, if it is announced */
+    bool needs_tls;       /* and be content with nothing less */
+    bool learns;          /* ask for its capabilities too, behind TLS where that is wished for */
     bool tries_relay;     /* and whether it would relay for our address; implies learns */
 };
 
@@ -184,7 +200,8 @@ enum probe_relay {
 };
 
 enum probe_state {
-    PROBE_GOING,   /* send `text`, if any; again with more octets */
+    PROBE_GOING,     /* send `text`, if any; again with more octets */
+    PROBE_START_TLS, /* shake hands, set is_secure, and call again with an empty window */
     PROBE_HEALTHY, /* once, when all that was wished for is known: send `text`, go on if you like to
                       hear the goodbye */
     PROBE_SICK,    /* it will not serve us; `why` */
@@ -204,12 +221,16 @@ struct probe_step {
 /* A reply for people to read: its first line, printable ASCII, cut. */
 #define PROBE_TEXT 128
 
-/* One look at one backend; embedded in its owner, who may read what stands before `wish`. */
+/* One look at one backend; embedded in its owner, who may read what
+ * stands before `wish`. */
 struct probe {
     struct learned learned;
     enum probe_relay relay;
     char greeting[PROBE_TEXT];
     char answer[PROBE_TEXT]; /* the one that decided: on relaying, or why nothing was learned */
+
+    bool offers_tls; /* STARTTLS was announced, in the clear */
+    bool is_secure;  /* set by the owner: the handshake that was asked for is done */
 
     struct probe_wish wish;
     unsigned phase;    /* the module's own, and all that follows */

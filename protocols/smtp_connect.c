@@ -66,11 +66,12 @@ static struct verdict greeting(struct smtp_server *s, struct span window)
 {
     switch (whole_reply(s, window)) {
     case WHOLE_NOT_YET: return verdict_more(0);
-    case WHOLE_NEVER: return verdict_next_backend(window.len);
+    case WHOLE_NEVER:
+        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
     case WHOLE_HERE: break;
     }
     if (s->backend.code != 220)
-        return verdict_next_backend(window.len);
+        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
     if (s->base.policy->tls != FRONT_STARTTLS)
         return pass_greeting(s, window);
     smtp_client_next(&s->backend);

@@ -37,9 +37,11 @@ static inline struct verdict verdict_connect(void)
     return (struct verdict){.kind = VERDICT_CONNECT};
 }
 
-static inline struct verdict verdict_next_backend(size_t take)
+/* why: a constant, for people to read */
+static inline struct verdict verdict_next_backend(size_t take, enum end end, const char *why)
 {
-    return (struct verdict){.kind = VERDICT_NEXT_BACKEND, .take = take};
+    return (struct verdict){
+        .kind = VERDICT_NEXT_BACKEND, .end = end, .take = take, .text = span_of(why)};
 }
 
 #endif

@@ -15,7 +15,7 @@ struct backend_try {
     uint32_t address; /* the next of its addresses */
     uint32_t tries;   /* addresses given out so far */
     bool has_failed;  /* some address of the backend in hand has */
-    bool was_refused; /* some backend answered, but not with a greeting that we can use */
+    enum end failure; /* the last one, for the client; END_NONE: none was met */
 };
 
 enum backend_next {

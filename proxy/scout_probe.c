@@ -100,6 +100,7 @@ static bool judge(struct scout_probe *p)
         set_timer(p, GOODBYE_SECONDS);
         p->on_done(p->context, true, NULL);
         return p->fd >= 0;
+    case PROBE_START_TLS: /* not wished for */
     case PROBE_SICK: fail(p, step.why); return false;
     case PROBE_OVER: scout_probe_stop(p); return false;
     }

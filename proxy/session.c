@@ -215,7 +215,7 @@ void session_lose(struct session *s, enum side side)
             session_log_tls_failed(s, SIDE_CLIENT, stream->failure);
         session_close(s, lost_client_end(s), true);
     } else if (s->phase == PHASE_BACKEND) {
-        session_next_backend(s, false, stream->failure);
+        session_next_backend(s, END_BACKEND_UNREACHABLE, stream->failure);
     } else if (s->phase == PHASE_TUNNEL) {
         session_break(s, END_BACKEND_LOST);
     } else if (!s->has_ended[SIDE_BACKEND]) {
@@ -270,7 +270,7 @@ static void note_progress(struct session *s, enum side side)
 static void tell_eof(struct session *s, enum side side)
 {
     if (side == SIDE_BACKEND && s->phase == PHASE_BACKEND) {
-        session_next_backend(s, false, "closed without a greeting");
+        session_next_backend(s, END_BACKEND_UNREACHABLE, "closed without a greeting");
         return;
     }
     s->has_ended[side] = true;

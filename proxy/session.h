@@ -144,8 +144,9 @@ void session_leave_backend(struct session *s);
 /* TLS with the client begins: nothing is kept that came in the clear. */
 void session_start_tls(struct session *s);
 
-/* The backend in hand is no good (refused, broken, too slow): the next one. */
-void session_next_backend(struct session *s, bool was_refused, const char *why);
+/* The backend in hand is no good (refused, broken, too slow): the next one. failure: what the client
+ * is told if it was the last. */
+void session_next_backend(struct session *s, enum end failure, const char *why);
 
 /* The login is accepted: no step follows, and the snapshot is let go. */
 void session_enter_tunnel(struct session *s);

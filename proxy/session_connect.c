@@ -6,8 +6,9 @@
 #include "proxy/session.h"
 #include "proxy/session_log.h"
 
-static void note_failure(struct session *s, const char *why)
+static void note_failure(struct session *s, enum end failure, const char *why)
 {
+    s->try.failure = failure;
     backend_note_failure(&s->try);
     session_log_backend_failed(s, why);
 }
@@ -16,7 +17,7 @@ static void note_errno(struct session *s, int error)
 {
     char space[64];
 
-    note_failure(s, strerror_r(error, space, sizeof space));
+    note_failure(s, END_BACKEND_UNREACHABLE, strerror_r(error, space, sizeof space));
 }
 
 /* The backend is not to blame. */
@@ -72,7 +73,7 @@ static void give_up(struct session *s)
     s->backend_state = BACKEND_STATE_NONE;
     quota_leave(s->quota, &s->place);
     session_tell(s, EVENT_BACKEND_FAILED, SIDE_BACKEND,
-                 s->try.was_refused ? END_BACKEND_REFUSED : END_BACKEND_UNREACHABLE);
+                 s->try.failure != END_NONE ? s->try.failure : END_BACKEND_UNREACHABLE);
 }
 
 static bool has_waited_enough(const struct session *s)
@@ -144,10 +145,9 @@ void session_connect(struct session *s)
     }
 }
 
-void session_next_backend(struct session *s, bool was_refused, const char *why)
+void session_next_backend(struct session *s, enum end failure, const char *why)
 {
-    s->try.was_refused = was_refused; /* the last failure is told to the client */
-    note_failure(s, why);
+    note_failure(s, failure, why);
     drop_backend(s);
     session_connect(s);
 }
@@ -164,7 +164,9 @@ void session_connect_late(struct session *s)
         return;
     case BACKEND_STATE_NONE:
     case BACKEND_STATE_CONNECTING:
-    case BACKEND_STATE_CONNECTED: session_next_backend(s, false, "timeout"); return;
+    case BACKEND_STATE_CONNECTED:
+        session_next_backend(s, END_BACKEND_UNREACHABLE, "timeout");
+        return;
     }
 }
 
@@ -175,7 +177,7 @@ void session_connect_ready(struct session *s)
     if (error != 0) {
         char space[64];
 
-        session_next_backend(s, false, strerror_r(error, space, sizeof space));
+        session_next_backend(s, END_BACKEND_UNREACHABLE, strerror_r(error, space, sizeof space));
         return;
     }
     set_state(s, BACKEND_STATE_CONNECTED);

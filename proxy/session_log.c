@@ -15,6 +15,7 @@ static const char *const end_name[] = {
     [END_NONE] = "none",
     [END_LIMIT] = "limit",
     [END_BACKEND_UNREACHABLE] = "backend_unreachable",
+    [END_BACKEND_TLS_FAILED] = "backend_tls_failed",
     [END_BACKEND_REFUSED] = "backend_refused",
     [END_BACKEND_LOST] = "backend_lost",
     [END_TIMEOUT] = "timeout",
@@ -49,6 +50,7 @@ static const char *const violation_kind[] = {
     [NOTE_HTTP] = "http",
     [NOTE_TLS_ON_PLAINTEXT_PORT] = "tls_on_plaintext_port",
     [NOTE_BACKEND_REPLY] = "backend_reply",
+    [NOTE_BACKEND_INJECTION] = "backend_injection",
     [NOTE_SMUGGLING] = "smuggling",
 };
 

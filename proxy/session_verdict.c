@@ -4,6 +4,7 @@
 
 #include "proxy/session.h"
 #include "proxy/session_log.h"
+#include "proxy/tls_context.h"
 
 static void put(struct session *s, enum side to, struct span octets, bool is_stable)
 {
@@ -34,6 +35,7 @@ static void take_note(struct session *s, enum note note)
     case NOTE_HTTP:
     case NOTE_TLS_ON_PLAINTEXT_PORT:
     case NOTE_BACKEND_REPLY:
+    case NOTE_BACKEND_INJECTION:
     case NOTE_SMUGGLING: session_log_note(s, note); return;
     }
 }
@@ -45,7 +47,7 @@ void session_start_tls(struct session *s)
      * of the handshake's first flight. */
     if (!stream_flush(&s->client))
         session_close(s, END_CLIENT_LOST, false);
-    else if (!stream_start_tls(&s->client, s->service->tls))
+    else if (!stream_start_tls(&s->client, tls_context_ssl(s->service->tls)))
         session_close(s, END_ERROR, false);
     else
         session_set_phase(s, PHASE_HANDSHAKE);
@@ -73,7 +75,7 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
     case VERDICT_FORWARD: put(s, side_other(side), span_first(window, v->take), true); return;
     case VERDICT_SEND: put(s, v->to, v->text, false); return;
     case VERDICT_CONNECT: session_connect(s); return;
-    case VERDICT_NEXT_BACKEND: session_next_backend(s, true, "unusable greeting"); return;
+    case VERDICT_NEXT_BACKEND: session_next_backend(s, v->end, v->text.data); return;
     case VERDICT_START_TLS:
         put(s, SIDE_CLIENT, v->text, false);
         session_start_tls(s);

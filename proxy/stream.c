@@ -417,19 +417,18 @@ void stream_put(struct stream *s, struct span octets, bool is_stable)
 
 /* ---- TLS ---- */
 
-bool stream_start_tls(struct stream *s, SSL_CTX *ctx)
+bool stream_start_tls(struct stream *s, SSL *ssl)
 {
     BIO *bio;
 
     buffer_clear(&s->window, s->scratch->blocks);
     ERR_clear_error();
     s->records = (struct record_state){.scratch = s->scratch};
-    s->ssl = SSL_new(ctx);
+    s->ssl = ssl;
     bio = s->ssl == NULL ? NULL : record_bio_new(&s->records);
     if (bio == NULL)
         return fail(s, STREAM_OUT_OF_MEMORY, "out of memory");
     SSL_set_bio(s->ssl, bio, bio);
-    SSL_set_accept_state(s->ssl);
     return true;
 }
 

@@ -79,9 +79,12 @@ void stream_put(struct stream *s, struct span octets, bool is_stable);
  * False: the connection is broken, or the pool empty: `failed` tells which. */
 bool stream_flush(struct stream *s);
 
-/* Give the input back and begin TLS in the server's role. What came in clear has no memory left to
- * be found in. */
-MUST_CHECK bool stream_start_tls(struct stream *s, SSL_CTX *ctx);
+/*
+ * Give the input back and begin TLS. What came in clear has no memory left to be found in.
+ *
+ * ssl  taken in any case, in the role it is to play; NULL: there was no memory for it
+ */
+MUST_CHECK bool stream_start_tls(struct stream *s, SSL *ssl);
 
 enum handshake {
     HANDSHAKE_DONE,

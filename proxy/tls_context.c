@@ -349,6 +349,15 @@ SSL_CTX *tls_context_new(const struct config *config, const struct service *serv
     return NULL;
 }
 
+SSL *tls_context_ssl(SSL_CTX *ctx)
+{
+    SSL *ssl = SSL_new(ctx);
+
+    if (ssl != NULL)
+        SSL_set_accept_state(ssl);
+    return ssl;
+}
+
 void tls_context_free(SSL_CTX *ctx)
 {
     SSL_CTX_free(ctx);

@@ -23,6 +23,9 @@ MUST_CHECK SSL_CTX *tls_context_new(const struct config *config, const struct se
                                     const struct config_source *source, struct tls_tickets *tickets,
                                     uint32_t ticket_lifetime_s, struct diagnosis *d);
 
+/* One client's TLS, in the server's role; the caller's. NULL: no memory. */
+MUST_CHECK SSL *tls_context_ssl(SSL_CTX *ctx);
+
 /* Frees all that hangs on it. Sessions keep it alive through their SSL objects. */
 void tls_context_free(SSL_CTX *ctx);
 

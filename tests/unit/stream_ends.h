@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "proxy/stream.h"
+#include "proxy/tls_context.h"
 #include "tests/unit/tls_peer.h"
 
 static struct pool blocks;
@@ -107,7 +108,7 @@ static inline void shake_ends(struct ends *e)
     BIO_set_mem_eof_return(e->in, -1);
     SSL_set_bio(e->client, e->in, e->out);
     SSL_set_connect_state(e->client);
-    assert_true(stream_start_tls(&e->stream, server_ctx));
+    assert_true(stream_start_tls(&e->stream, tls_context_ssl(server_ctx)));
     for (int i = 0; i < 5; i++) {
         SSL_do_handshake(e->client);
         client_sends(e);

@@ -222,7 +222,7 @@ static void a_client_hello_in_tiny_records_is_answered(void **state)
         wire[6 * i + 5] = hello[5 + i];
     }
     assert_int_equal(write(e.peer, wire, 6 * (n - 5)), 6 * (n - 5));
-    assert_true(stream_start_tls(&e.stream, server_ctx));
+    assert_true(stream_start_tls(&e.stream, tls_context_ssl(server_ctx)));
     result = stream_handshake(&e.stream, true);
     while (result == HANDSHAKE_MORE && turns++ < 100)
         result = stream_handshake(&e.stream, false);
@@ -241,7 +241,7 @@ static void a_hello_without_end_is_not_hoarded(void **state)
     struct ends e;
 
     open_ends(&e);
-    assert_true(stream_start_tls(&e.stream, server_ctx));
+    assert_true(stream_start_tls(&e.stream, tls_context_ssl(server_ctx)));
     memcpy(record, first, sizeof first - 1);
     for (int i = 0; i < 3 && result == HANDSHAKE_AGAIN; i++) {
         assert_int_equal(write(e.peer, record, sizeof record), sizeof record);
@@ -350,7 +350,7 @@ static void the_clear_window_ends_with_the_clear_text(void **state)
 
     open_ends(&e);
     assert_true(stream_keep(&e.stream, (struct span){"MAIL FROM:<eve@example>\r\n", 25}));
-    assert_true(stream_start_tls(&e.stream, server_ctx));
+    assert_true(stream_start_tls(&e.stream, tls_context_ssl(server_ctx)));
     assert_int_equal(e.stream.window.len, 0);
     assert_int_equal(pool_used(&blocks), 0);
     close_ends(&e);
@@ -361,7 +361,7 @@ static void clear_octets_fail_the_handshake(void **state)
     struct ends e;
 
     open_ends(&e);
-    assert_true(stream_start_tls(&e.stream, server_ctx));
+    assert_true(stream_start_tls(&e.stream, tls_context_ssl(server_ctx)));
     assert_int_equal(write(e.peer, "MAIL FROM:<eve@example>\r\n", 25), 25);
     assert_int_equal(stream_handshake(&e.stream, true), HANDSHAKE_FAILED);
     assert_non_null(e.stream.failure);
