@@ -47,8 +47,9 @@ struct approach_step {
  * starts_tls  ask for STARTTLS, if it is announced
  * needs_tls   and be content with nothing less
  */
-static inline struct approach approach_init(const char *hostname, const struct client_identity *identity,
-                                            bool starts_tls, bool needs_tls)
+static inline struct approach approach_init(const char *hostname,
+                                            const struct client_identity *identity, bool starts_tls,
+                                            bool needs_tls)
 {
     return (struct approach){.hostname = hostname,
                              .identity = identity,
@@ -92,8 +93,7 @@ static inline struct approach_step approach_ready(size_t take)
 
 static inline struct approach_step approach_unusable(size_t take, enum end end, const char *why)
 {
-    return (struct approach_step){
-        .state = APPROACH_UNUSABLE, .end = end, .take = take, .why = why};
+    return (struct approach_step){.state = APPROACH_UNUSABLE, .end = end, .take = take, .why = why};
 }
 
 /* Octets behind the go-ahead for TLS (the backend's side of CVE-2011-0411). */
@@ -116,7 +116,10 @@ static inline struct verdict approach_verdict(const struct approach_step *step)
         if (step->text.len > 0)
             v = verdict_send(SIDE_BACKEND, step->take, step->text);
         break;
-    case APPROACH_START_TLS: v.kind = VERDICT_START_TLS; v.to = SIDE_BACKEND; break;
+    case APPROACH_START_TLS:
+        v.kind = VERDICT_START_TLS;
+        v.to = SIDE_BACKEND;
+        break;
     case APPROACH_UNUSABLE: v = verdict_next_backend(step->take, step->end, step->why); break;
     case APPROACH_READY: break;
     }

@@ -21,7 +21,8 @@ size_t session_size(void)
 static void refuse(struct engine *e, const struct snapshot_service *service, int fd, enum end why)
 {
     static const struct facts clear = {0};
-    const struct event busy = {EVENT_BUSY, SIDE_CLIENT, why, e->scratch->space};
+    const struct event busy = {
+        .kind = EVENT_BUSY, .side = SIDE_CLIENT, .reason = why, .space = e->scratch->space};
     const struct protocol *p = service->config->protocol;
     void *machine = e->scratch->window;
     struct verdict v;

@@ -92,7 +92,8 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
 void session_tell(struct session *s, enum event_kind kind, enum side side, enum end reason)
 {
     static const struct span nothing = {"", 0};
-    struct event event = {kind, side, reason, s->engine->scratch->space};
+    struct event event = {
+        .kind = kind, .side = side, .reason = reason, .space = s->engine->scratch->space};
     struct verdict v = s->protocol->step(s->machine, &event, nothing);
 
     assert(v.take == 0);
@@ -116,7 +117,8 @@ static bool is_fed(const struct session *s, enum side side)
 
 struct span session_show(struct session *s, enum side side, struct span window)
 {
-    const struct event event = {EVENT_BYTES, side, END_NONE, s->engine->scratch->space};
+    const struct event event = {
+        .kind = EVENT_BYTES, .side = side, .space = s->engine->scratch->space};
     const uint32_t tries = s->try.tries;
     size_t answered = 0; /* octets for the side that asks */
 
