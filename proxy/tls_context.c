@@ -3,7 +3,6 @@
  * session may change from the first to another by server name and nothing else changes. */
 #include "proxy/tls_context.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "proxy/tls_certificate.h"
 #include "proxy/tls_names.h"
 #include "proxy/tls_report.h"
+#include "proxy/tls_settings.h"
 
 /* Everything behind a service's first context. Hangs on it and dies with it. */
 struct front {
@@ -33,39 +33,6 @@ struct building {
     struct diagnosis *diagnosis;
     char section[64];
     struct front *front;
-};
-
-/* Mozilla's "intermediate" without finite-field DH: every cipher is AEAD and keeps forward secrecy.
- */
-#define CIPHERS_INTERMEDIATE                                                                       \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                                   \
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-/* For printers and scanners, best first. What a build of OpenSSL lacks (3DES, RC4) is not missed.
- */
-#define CIPHERS_OLD                                                                                \
-    CIPHERS_INTERMEDIATE ":DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:DHE+AES:kRSA+AES"                     \
-                         ":!aNULL:!eNULL:!aDSS:!PSK:!SRP:!AESCCM:!AESCCM8"
-#define CIPHERSUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-
-/* Server preference and security levels as Mozilla advises: where every cipher is good, the client
- * knows best which one its hardware likes; with old ones about, the best must win. Below TLS 1.2
- * signatures are made over MD5 and SHA-1, which OpenSSL 3 allows at level 0 alone. */
-static const struct profile {
-    int floor;
-    const char *ciphers;
-    int security_level;
-    bool server_prefers;
-} profiles[] = {
-    [TLS_PROFILE_INTERMEDIATE] = {TLS1_2_VERSION, CIPHERS_INTERMEDIATE, 2, false},
-    [TLS_PROFILE_MODERN] = {TLS1_3_VERSION, CIPHERS_INTERMEDIATE, 2, false},
-    [TLS_PROFILE_OLD] = {TLS1_VERSION, CIPHERS_OLD, 0, true},
-};
-
-static const int versions[] = {
-    [TLS_VERSION_PROFILE] = 0,          [TLS_VERSION_1_0] = TLS1_VERSION,
-    [TLS_VERSION_1_1] = TLS1_1_VERSION, [TLS_VERSION_1_2] = TLS1_2_VERSION,
-    [TLS_VERSION_1_3] = TLS1_3_VERSION,
 };
 
 static int front_index = -1; /* of a context's ex_data */
@@ -153,53 +120,18 @@ static bool set_tickets(const struct building *b, SSL_CTX *ctx)
     return SSL_CTX_set_num_tickets(ctx, 0) == 1;
 }
 
-/* What does not depend on the configuration. openssl.cnf has had its say in SSL_CTX_new, and may
- * not weaken what the rest relies on: truncation must be seen, and our BIO must see every record.
- */
-static void set_constants(SSL_CTX *ctx)
-{
-    SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_ENABLE_KTLS |
-                                   SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
-                                   SSL_OP_ALLOW_CLIENT_RENEGOTIATION | SSL_OP_NO_TICKET |
-                                   SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_read_ahead(ctx, 0);
-    SSL_CTX_set_max_early_data(ctx, 0);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-}
-
-static bool set_versions(const struct building *b, SSL_CTX *ctx)
-{
-    const struct service *s = b->service;
-    const struct profile *p = &profiles[s->tls_profile];
-    int min = s->min_tls == TLS_VERSION_PROFILE ? p->floor : versions[s->min_tls];
-    int max = versions[s->max_tls];
-
-    assert(max == 0 || max >= min); /* config/validate.c */
-    if (min < p->floor)
-        p = &profiles[TLS_PROFILE_OLD];
-    SSL_CTX_set_security_level(ctx, p->security_level);
-    if (p->server_prefers)
-        SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
-    return SSL_CTX_set_min_proto_version(ctx, min) == 1 &&
-           SSL_CTX_set_max_proto_version(ctx, max) == 1 &&
-           SSL_CTX_set_cipher_list(ctx, p->ciphers) == 1 &&
-           SSL_CTX_set_ciphersuites(ctx, CIPHERSUITES) == 1 && SSL_CTX_set_dh_auto(ctx, 1) == 1;
-}
-
 /* A context without certificate, at the end of the front's list. NULL: the diagnosis says why. */
 static SSL_CTX *add_context(struct building *b)
 {
+    const struct service *s = b->service;
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     char why[160];
 
     if (ctx == NULL)
         goto fail;
-    set_constants(ctx);
-    if (!set_versions(b, ctx) || !set_tickets(b, ctx) || !set_session_id_context(ctx, b->service))
+    tls_settings_constants(ctx);
+    if (!tls_settings_front(ctx, s->tls_profile, s->min_tls, s->max_tls) || !set_tickets(b, ctx) ||
+        !set_session_id_context(ctx, s))
         goto fail;
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, b->front);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
@@ -207,7 +139,7 @@ static SSL_CTX *add_context(struct building *b)
     b->front->context[b->front->count++] = ctx;
     return ctx;
 fail:
-    diagnosis_error(b->diagnosis, config_origin(b->config, b->service, "tls_profile"), b->section,
+    diagnosis_error(b->diagnosis, config_origin(b->config, s, "tls_profile"), b->section,
                     "tls_profile", "look for what openssl.cnf forbids", "OpenSSL refuses it: %s",
                     tls_report_error(NULL, why, sizeof why));
     SSL_CTX_free(ctx);
