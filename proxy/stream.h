@@ -111,6 +111,9 @@ static inline bool stream_has_out(const struct stream *s)
  * (call it again when it is). */
 void stream_finish(struct stream *s);
 
+/* Write what was collected, TLS's own last word behind it, for a stream that is to be closed now. */
+void stream_part(struct stream *s);
+
 /* The peer has reset the connection, or the kernel has given it up. Takes nothing from the socket:
  * for a stream that is not to be read. True: `failed` tells it too. */
 MUST_CHECK bool stream_is_reset(struct stream *s);
