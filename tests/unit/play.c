@@ -88,7 +88,8 @@ static struct span greeting_of(const struct protocol *protocol)
 static void begin(struct player *p, const struct stage *stage)
 {
     const struct facts facts = {.is_secure = stage->policy->tls == FRONT_IMPLICIT,
-                                .learned = stage->learned};
+                                .learned = stage->learned,
+                                .identity = stage->identity};
     const struct span greeting = greeting_of(stage->protocol);
 
     player_begin(p, stage->protocol, stage->policy, &facts);

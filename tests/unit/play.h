@@ -55,6 +55,7 @@ struct stage {
     const struct policy *policy;
     const struct learned *learned; /* of the backends; NULL: nothing */
     enum play_from from;
+    const struct client_identity *identity; /* NULL: nobody knows */
 };
 
 /* Play the dialogue whole, byte by byte, and in twos and threes; each must come out as the table
@@ -66,6 +67,11 @@ void play_turns(const struct stage *stage, const struct turn *turn, size_t count
                sizeof(dialogue) / sizeof((dialogue)[0]))
 
 #define PLAY(policy, from, dialogue) PLAY_KNOWING(NULL, policy, from, dialogue)
+
+/* Of a client that is known. */
+#define PLAY_AS(identity, policy, from, dialogue)                                                  \
+    play_turns(&(const struct stage){PLAYED, policy, NULL, from, identity}, dialogue,              \
+               sizeof(dialogue) / sizeof((dialogue)[0]))
 
 /* Many dialogues of `length` turns each, one behind the other in a table. */
 #define PLAY_EACH(policy, from, table, length)                                                     \

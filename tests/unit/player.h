@@ -28,6 +28,7 @@ struct player {
     const struct protocol *protocol;
     const struct policy *policy;
     const struct learned *learned;
+    const struct client_identity *identity;
     void *machine;
     char *space;               /* of the events; of its exact size too */
     struct octets window[2];   /* by side: what it sent and no step has taken */
@@ -36,7 +37,9 @@ struct player {
     bool has_new[2];           /* the window is to be shown, again if it was held */
     bool has_closed[2];        /* it will send no more */
     bool has_ended[2];         /* and that was told */
-    bool is_shaking;           /* START_TLS: nobody reads */
+    bool is_shaking;           /* START_TLS, client: nobody reads */
+    bool is_backend_shaking;   /* START_TLS, backend: likewise */
+    bool is_tls_hopeless;      /* of the backend that is connected next */
     bool is_connecting;        /* a backend is looked for: the client is not read */
     bool is_connected;         /* the backend in hand is read */
     bool is_tunnel;            /* the machine sees nothing any more */
@@ -91,8 +94,11 @@ static inline void octets_clear(struct octets *o)
 static inline void player_begin(struct player *p, const struct protocol *protocol,
                                 const struct policy *policy, const struct facts *facts)
 {
-    *p = (struct player){
-        .protocol = protocol, .policy = policy, .learned = facts->learned, .outcome = VERDICT_MORE};
+    *p = (struct player){.protocol = protocol,
+                         .policy = policy,
+                         .learned = facts->learned,
+                         .identity = facts->identity,
+                         .outcome = VERDICT_MORE};
     p->machine = malloc(protocol->size);
     p->space = malloc(EVENT_SPACE);
     PROMISE(p->machine != NULL && p->space != NULL);
@@ -129,17 +135,23 @@ static inline bool player_reads(const struct player *p, enum side side)
     if (player_is_over(p) || p->is_tunnel || p->is_shaking || p->is_held[side] ||
         p->has_ended[side])
         return false;
-    return side == SIDE_CLIENT ? !p->is_connecting : p->is_connected;
+    return side == SIDE_CLIENT ? !p->is_connecting : p->is_connected && !p->is_backend_shaking;
 }
 
-/* The backend in hand is given up: another is looked for. */
+static inline void player_leave_backend(struct player *p)
+{
+    p->is_connected = p->is_backend_shaking = p->has_new[SIDE_BACKEND] = false;
+    p->is_held[SIDE_BACKEND] = p->has_closed[SIDE_BACKEND] = false;
+    octets_clear(&p->window[SIDE_BACKEND]);
+}
+
+/* The backend in hand is given up: another is looked for, or the same without TLS. */
 static inline void player_next_backend(struct player *p)
 {
     p->outcome = VERDICT_NEXT_BACKEND;
     p->is_connecting = true;
-    p->is_connected = p->has_new[SIDE_BACKEND] = false;
-    p->is_held[SIDE_BACKEND] = p->has_closed[SIDE_BACKEND] = false;
-    octets_clear(&p->window[SIDE_BACKEND]);
+    p->is_tls_hopeless = p->is_backend_shaking && !p->policy->is_backend_enforced;
+    player_leave_backend(p);
 }
 
 static inline void player_take(struct player *p, enum side side, size_t take)
@@ -177,6 +189,21 @@ static inline void player_enter_tunnel(struct player *p, enum side side, const s
     player_pass(p, SIDE_BACKEND);
 }
 
+static inline void player_start_tls(struct player *p, enum side side, const struct verdict *v)
+{
+    PROMISE(v->take == p->window[side].len); /* nothing from the clear goes on */
+    p->outcome = v->kind;
+    if (v->to == SIDE_BACKEND) {
+        PROMISE(side == SIDE_BACKEND && p->is_connecting && p->is_connected && v->text.len == 0);
+        p->is_backend_shaking = true;
+        return;
+    }
+    PROMISE(side == SIDE_CLIENT && v->text.len > 0);
+    octets_add(&p->received[SIDE_CLIENT], v->text.data, v->text.len);
+    p->is_shaking = true;
+    player_leave_backend(p);
+}
+
 /* Carry out a verdict of a step about `side`. True: step again. */
 static inline bool player_obey(struct player *p, enum side side, const struct verdict *v)
 {
@@ -199,16 +226,7 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         PROMISE(v->text.len > 0); /* a step that says nothing is MORE */
         octets_add(&p->received[v->to], v->text.data, v->text.len);
         break;
-    case VERDICT_START_TLS:
-        PROMISE(v->text.len > 0);
-        PROMISE(v->take == window->len); /* nothing from the clear goes on */
-        octets_add(&p->received[SIDE_CLIENT], v->text.data, v->text.len);
-        p->outcome = v->kind;
-        p->is_shaking = true;
-        p->is_connected = p->has_new[SIDE_BACKEND] = false; /* a backend that was there is left */
-        p->is_held[SIDE_BACKEND] = p->has_closed[SIDE_BACKEND] = false;
-        octets_clear(&p->window[SIDE_BACKEND]);
-        break;
+    case VERDICT_START_TLS: player_start_tls(p, side, v); break;
     case VERDICT_CONNECT:
         PROMISE(v->take == 0 && !p->is_connecting && !p->is_connected);
         p->outcome = v->kind;
@@ -258,7 +276,11 @@ static inline void player_show(struct player *p, enum side side)
 static inline void player_tell(struct player *p, enum event_kind kind, enum side side,
                                enum end reason)
 {
-    const struct event event = {.kind = kind, .side = side, .reason = reason, .space = p->space};
+    const struct event event = {.kind = kind,
+                                .side = side,
+                                .reason = reason,
+                                .is_tls_hopeless = kind == EVENT_CONNECTED && p->is_tls_hopeless,
+                                .space = p->space};
     struct verdict v = p->protocol->step(p->machine, &event, (struct span){"", 0});
     bool was_held = p->is_held[side], had_new = p->has_new[side];
 
@@ -320,18 +342,40 @@ static inline void player_feed(struct player *p, enum side side, const char *dat
         player_run(p);
 }
 
+/* The handshake with `side` is over. */
+static inline void player_secured(struct player *p, enum side side)
+{
+    const struct facts facts = {.is_secure = true,
+                                .auth_failures = p->auth_failures,
+                                .learned = p->learned,
+                                .identity = p->identity};
+
+    octets_clear(&p->window[side]);
+    p->has_new[side] = false;
+    if (side == SIDE_BACKEND) {
+        PROMISE(p->is_backend_shaking);
+        p->is_backend_shaking = false;
+        p->outcome = VERDICT_MORE;
+    } else {
+        p->is_shaking = false;
+        p->protocol->init(p->machine, p->policy, &facts);
+    }
+    player_tell(p, EVENT_SECURED, side, END_NONE);
+}
+
 /* What happens to the session, which tells the module when it may know. */
 static inline void player_event(struct player *p, enum event_kind kind, enum side side,
                                 enum end reason)
 {
-    const struct facts facts = {
-        .is_secure = true, .auth_failures = p->auth_failures, .learned = p->learned};
-
     if (player_is_over(p) || p->is_tunnel)
         return;
     switch (kind) {
     case EVENT_BYTES: return;
-    case EVENT_EOF: p->has_closed[side] = side == SIDE_CLIENT || p->is_connected; break;
+    case EVENT_EOF:
+        p->has_closed[side] = side == SIDE_CLIENT || p->is_connected;
+        if (side == SIDE_BACKEND && p->is_backend_shaking)
+            player_next_backend(p);
+        break;
     case EVENT_LOST:
         if (p->is_connecting) {
             player_next_backend(p);
@@ -345,12 +389,7 @@ static inline void player_event(struct player *p, enum event_kind kind, enum sid
         p->outcome = VERDICT_MORE;
         player_tell(p, kind, side, reason);
         break;
-    case EVENT_SECURED:
-        octets_clear(&p->window[SIDE_CLIENT]);
-        p->is_shaking = false;
-        p->protocol->init(p->machine, p->policy, &facts);
-        player_tell(p, kind, side, reason);
-        break;
+    case EVENT_SECURED: player_secured(p, side); break;
     case EVENT_DEADLINE:
         if (p->is_connecting)
             player_next_backend(p);
