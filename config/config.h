@@ -18,6 +18,9 @@
 /* Ticket keys that are kept: validation makes sure that no ticket outlives its own. */
 #define CONFIG_TICKET_KEYS 8
 
+/* Backends of a service: as many as a set of bits has room for. */
+#define CONFIG_BACKENDS_MAX 64
+
 /* A place to listen on or to connect to; the host stays text, config/ looks up no names. */
 struct endpoint {
     const char *text; /* as written */
@@ -41,7 +44,21 @@ enum tls_version {
     TLS_VERSION_1_2,
     TLS_VERSION_1_3
 };
-enum identity { IDENTITY_NONE };
+enum balance { BALANCE_FAILOVER, BALANCE_ROUNDROBIN, BALANCE_LEASTCONN, BALANCE_SOURCE };
+enum backend_verify {
+    BACKEND_VERIFY_FULL, /* the chain, and the name */
+    BACKEND_VERIFY_CHAIN,
+    BACKEND_VERIFY_FINGERPRINT,
+    BACKEND_VERIFY_NONE
+};
+enum identity {
+    IDENTITY_NONE,
+    IDENTITY_PROXY_V1,
+    IDENTITY_PROXY_V2,
+    IDENTITY_XCLIENT,
+    IDENTITY_ID,
+    IDENTITY_TRANSPARENT
+};
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 enum log_level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG };
@@ -50,6 +67,12 @@ enum log_level { LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG };
 struct network {
     unsigned char address[16]; /* the bits behind the prefix are 0 */
     unsigned prefix;           /* bits, 0 to 128 */
+};
+
+/* What a backend's certificate, or its key, must be. */
+struct fingerprint {
+    bool is_key; /* of the SubjectPublicKeyInfo; else of the whole certificate, both as DER */
+    unsigned char sha256[32];
 };
 
 struct service {
@@ -67,9 +90,23 @@ struct service {
 
     const struct endpoint *backend;
     size_t backend_count;
-    uint32_t backend_max_connections; /* of all workers together; CONFIG_OFF: no limit */
+    enum balance balance;
+    uint32_t backend_max_connections;   /* of all workers together; CONFIG_OFF: no limit */
+    enum backend_verify backend_verify; /* NONE wherever nothing is verified */
+    const char *backend_ca;             /* path; NULL: the system's, or the chain is not verified */
+    const char *backend_name;           /* NULL: the host of the backend */
+    const struct fingerprint *backend_fingerprint; /* BACKEND_VERIFY_FINGERPRINT: one of them */
+    size_t backend_fingerprint_count;
+    const struct certificate *backend_certificate;
+    size_t backend_certificate_count; /* 0 or 1 */
+    enum tls_version backend_min_tls;
+    const char *backend_ciphers;                       /* OpenSSL's list; NULL: not written */
+    const char *backend_source_v4, *backend_source_v6; /* numeric text; NULL: any */
     enum identity identity;
 
+    const struct network *accept_proxy; /* whose connections begin with a PROXY header */
+    size_t accept_proxy_count;
+    bool accept_proxy_unix;             /* and those over UNIX sockets */
     const struct network *allow, *deny; /* of clients; no `allow`: all but `deny` */
     size_t allow_count, deny_count;
     uint32_t max_sessions; /* of all workers together; CONFIG_OFF: no limit */
@@ -128,8 +165,14 @@ struct config *config_examine(const char *path, const struct config_source *sour
 void config_free(struct config *config);
 
 /* All INI files that were read, the main one first, then the paths of other files that values name
- * (certificates, keys, passphrases): what a bundle must carry. is_secret: keys and passphrases. */
-enum config_file_kind { CONFIG_FILE_INI, CONFIG_FILE_PUBLIC, CONFIG_FILE_SECRET };
+ * (certificates, keys, passphrases): what a bundle must carry. A file that is named for two purposes
+ * is of the later kind. */
+enum config_file_kind {
+    CONFIG_FILE_INI,
+    CONFIG_FILE_PUBLIC,  /* certificates that clients see */
+    CONFIG_FILE_BACKEND, /* what a TLS client of the backends needs, keys and passphrases too */
+    CONFIG_FILE_SECRET,  /* keys and passphrases of certificates that clients see */
+};
 size_t config_file_count(const struct config *config);
 const char *config_file_at(const struct config *config, size_t index, enum config_file_kind *kind,
                            struct origin *origin);

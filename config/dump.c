@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "config/fingerprint.h"
 #include "config/load.h"
 #include "config/network.h"
 #include "config/value.h"
@@ -87,11 +88,24 @@ static void dump_endpoints(const struct key *key, const struct endpoint *list, s
         dump_line(key, list[i].text, to);
 }
 
-static void dump_certificates(const struct key *key, const struct service *service, FILE *to)
+/* A list's first element, and how many there are. */
+static const void *list_of(const struct key *key, const void *base, size_t *count)
 {
-    for (size_t i = 0; i < service->certificate_count; i++) {
-        const struct certificate *c = &service->certificate[i];
+    const void *list;
 
+    memcpy(&list, field_of(key, base), sizeof(list));
+    memcpy(count, (const char *)base + key->count_field, sizeof(*count));
+    return list;
+}
+
+static void dump_certificates(const struct key *key, const void *base, FILE *to)
+{
+    size_t count;
+    const struct certificate *c = list_of(key, base, &count);
+
+    if (count == 0)
+        dump_line(key, NULL, to);
+    for (; count > 0; count--, c++) {
         fprintf(to, "%s = %s", key->name, c->chain);
         if (c->key != c->chain || c->passphrase != NULL)
             fprintf(to, " %s", c->key);
@@ -101,15 +115,51 @@ static void dump_certificates(const struct key *key, const struct service *servi
     }
 }
 
-static void dump_networks(const struct key *key, const struct service *service, FILE *to)
+static void dump_fingerprints(const struct key *key, const void *base, FILE *to)
 {
-    const struct network *list;
+    char space[FINGERPRINT_TEXT_MAX];
+    size_t count;
+    const struct fingerprint *list = list_of(key, base, &count);
+
+    for (size_t i = 0; i < count; i++)
+        dump_line(key, fingerprint_text(&list[i], space), to);
+}
+
+/* One a line, since all of them may be longer than a line can be. */
+static void dump_ciphers(const struct key *key, const void *base, FILE *to)
+{
+    const char *list = text_of(key, base);
+
+    if (list == NULL)
+        dump_line(key, NULL, to);
+    while (list != NULL && *list != '\0') {
+        size_t len = strcspn(list, ":");
+
+        if (len > 0)
+            fprintf(to, "%s = %.*s\n", key->name, (int)len, list);
+        list += len + (list[len] == ':');
+    }
+}
+
+static void dump_sources(const struct key *key, const struct service *service, FILE *to)
+{
+    if (service->backend_source_v4 != NULL)
+        dump_line(key, service->backend_source_v4, to);
+    if (service->backend_source_v6 != NULL)
+        dump_line(key, service->backend_source_v6, to);
+    if (service->backend_source_v4 == NULL && service->backend_source_v6 == NULL)
+        dump_line(key, NULL, to);
+}
+
+static void dump_networks(const struct key *key, const void *base, bool has_unix, FILE *to)
+{
     char space[NETWORK_TEXT_MAX];
     size_t count;
+    const struct network *list = list_of(key, base, &count);
 
-    memcpy(&list, field_of(key, service), sizeof(list));
-    memcpy(&count, (const char *)service + key->count_field, sizeof(count));
-    if (count == 0)
+    if (has_unix)
+        dump_line(key, "unix", to);
+    else if (count == 0)
         dump_line(key, NULL, to);
     for (size_t i = 0; i < count; i++)
         dump_line(key, network_text(&list[i], space), to);
@@ -149,11 +199,16 @@ static void dump_key(const struct key *key, const void *base, FILE *to)
     case TYPE_PROTOCOL: dump_line(key, service->protocol->name, to); break;
     case TYPE_LISTEN: dump_endpoints(key, service->listen, service->listen_count, to); break;
     case TYPE_BACKEND: dump_endpoints(key, service->backend, service->backend_count, to); break;
-    case TYPE_CERTIFICATE: dump_certificates(key, service, to); break;
+    case TYPE_CERTIFICATES:
+    case TYPE_CERTIFICATE: dump_certificates(key, base, to); break;
+    case TYPE_FINGERPRINTS: dump_fingerprints(key, base, to); break;
+    case TYPE_CIPHERS: dump_ciphers(key, base, to); break;
+    case TYPE_SOURCES: dump_sources(key, service, to); break;
     case TYPE_WORDS:
     case TYPE_CAPABILITIES:
     case TYPE_COMMANDS: dump_words(key, field_of(key, base), to); break;
-    case TYPE_NETWORKS: dump_networks(key, service, to); break;
+    case TYPE_NETWORKS: dump_networks(key, base, false, to); break;
+    case TYPE_PEERS: dump_networks(key, base, service->accept_proxy_unix, to); break;
     case TYPE_RELAY: dump_relay(key, &service->policy, to); break;
     }
 }
@@ -180,7 +235,7 @@ static void dump_service(const struct service *service, FILE *to)
             dump_key(key, service, to);
         else
             fprintf(to, "# %s: means nothing with this `%s`\n", key->name,
-                    key->needs == NEEDS_RELAY ? "protocol" : "tls");
+                    key_condition(key->needs));
     }
 }
 
@@ -220,11 +275,16 @@ static void print_takes(const struct key *key, FILE *to)
         break;
     case TYPE_LISTEN: fputs("list of `ADDRESS:PORT`", to); break;
     case TYPE_BACKEND: fputs("list of `HOST:PORT`", to); break;
-    case TYPE_CERTIFICATE: fputs("list of files, one certificate a line", to); break;
+    case TYPE_CERTIFICATES: fputs("list of files, one certificate a line", to); break;
+    case TYPE_CERTIFICATE: fputs("files", to); break;
+    case TYPE_FINGERPRINTS: fputs("list of `cert-sha256:HEX` and `key-sha256:HEX`", to); break;
+    case TYPE_CIPHERS: fputs("list of ciphers", to); break;
+    case TYPE_SOURCES: fputs("one or two addresses", to); break;
     case TYPE_WORDS: fputs("list of words", to); break;
     case TYPE_CAPABILITIES: fputs("list of `KEYWORD[=PARAMETER,PARAMETER]`", to); break;
     case TYPE_COMMANDS: fputs("list of verbs", to); break;
     case TYPE_NETWORKS: fputs("list of networks and addresses", to); break;
+    case TYPE_PEERS: fputs("list of networks and addresses, and `unix`", to); break;
     case TYPE_RELAY: fputs("`login`, `backend`, or a list of domains", to); break;
     }
     if (key->word != NULL)

@@ -7,7 +7,7 @@
 #include "config/endpoint.h"
 #include "config/network.h"
 
-static size_t count_words(const struct setting *setting)
+size_t list_length(const struct setting *setting)
 {
     size_t count = 0;
 
@@ -23,7 +23,7 @@ static size_t count_words(const struct setting *setting)
 bool list_endpoints(const struct parse *p)
 {
     bool is_listen = p->setting->key->type == TYPE_LISTEN;
-    struct endpoint *list = arena_take(p->arena, count_words(p->setting) * sizeof(*list));
+    struct endpoint *list = arena_take(p->arena, list_length(p->setting) * sizeof(*list));
     struct walk w = walk_begin(p);
     size_t count = 0;
     bool ok = true;
@@ -83,25 +83,54 @@ bool list_certificates(const struct parse *p)
     return ok;
 }
 
+/* False: complained of. */
+static bool take_network(const struct parse *p, struct span word, struct network *network)
+{
+    char remedy[NETWORK_REMEDY_MAX];
+    const char *wrong = network_parse(network, word, remedy);
+
+    if (wrong != NULL)
+        parse_complain(p, remedy, "`%s` %s", arena_copy(p->arena, word), wrong);
+    return wrong == NULL;
+}
+
+static void put_networks(const struct parse *p, const struct network *list, size_t count)
+{
+    *(const struct network **)parse_field(p, sizeof(list)) = list;
+    *parse_count_field(p) = count;
+}
+
 bool list_networks(const struct parse *p)
 {
-    struct network *list = arena_take(p->arena, count_words(p->setting) * sizeof(*list));
+    struct network *list = arena_take(p->arena, list_length(p->setting) * sizeof(*list));
     struct walk w = walk_begin(p);
     size_t count = 0;
     bool ok = true;
 
-    while (walk_next(&w)) {
-        char remedy[NETWORK_REMEDY_MAX];
-        const char *wrong = network_parse(&list[count++], w.word, remedy);
+    while (walk_next(&w))
+        ok = take_network(&w.at, w.word, &list[count++]) && ok;
+    if (ok)
+        put_networks(p, list, count);
+    return ok;
+}
 
-        if (wrong != NULL) {
-            parse_complain(&w.at, remedy, "`%s` %s", arena_copy(p->arena, w.word), wrong);
-            ok = false;
-        }
+bool list_peers(const struct parse *p)
+{
+    struct network *list = arena_take(p->arena, list_length(p->setting) * sizeof(*list));
+    struct service *service = p->base;
+    struct walk w = walk_begin(p);
+    bool ok = true, has_unix = false;
+    size_t count = 0;
+
+    while (walk_next(&w)) {
+        if (span_equals(w.word, span_of("unix")))
+            has_unix = true;
+        else
+            ok = take_network(&w.at, w.word, &list[count++]) && ok;
     }
     if (ok) {
-        *(const struct network **)parse_field(p, sizeof(list)) = list;
-        *parse_count_field(p) = count;
+        put_networks(p, list, count);
+        service->accept_proxy_unix = has_unix;
     }
     return ok;
 }
@@ -109,7 +138,7 @@ bool list_networks(const struct parse *p)
 /* The words that `judge` does not complain of. */
 static bool list_judged(const struct parse *p, bool (*judge)(const struct parse *, struct span))
 {
-    const char **word = arena_take(p->arena, count_words(p->setting) * sizeof(*word));
+    const char **word = arena_take(p->arena, list_length(p->setting) * sizeof(*word));
     struct walk w = walk_begin(p);
     size_t count = 0;
     bool ok = true;
@@ -236,7 +265,7 @@ static enum relay relay_word(struct span word)
 bool list_relay(const struct parse *p)
 {
     struct service *service = p->base;
-    size_t total = count_words(p->setting);
+    size_t total = list_length(p->setting);
     const char **domain = arena_take(p->arena, total * sizeof(*domain));
     struct walk w = walk_begin(p);
     size_t count = 0;

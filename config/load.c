@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "config/derive.h"
 #include "config/ini.h"
 #include "config/validate.h"
 #include "config/value.h"
@@ -303,24 +304,26 @@ static void parse_protocol_presets(struct loader *loader, const struct section *
     }
 }
 
-/* A key that nobody uses is given to nobody. */
-static void drop_unused(struct service *service)
+static void name_certificates(struct loaded *l, const struct certificate *c, size_t count,
+                              enum config_file_kind of_chain, enum config_file_kind of_key)
 {
-    if (service->policy.tls == FRONT_NONE)
-        service->certificate_count = 0;
-    if (service->protocol != NULL && !service->protocol->has_relay)
-        service->policy.relay = RELAY_UNSET;
+    for (; count > 0; count--, c++) {
+        add_file(l, c->chain, of_chain, c->origin);
+        add_file(l, c->key, of_key, c->origin);
+        add_file(l, c->passphrase, of_key, c->origin);
+    }
 }
 
-static void name_files(struct loaded *l, const struct service *s)
+static void name_files(struct loaded *l, const struct section *section, const struct service *s)
 {
-    for (size_t i = 0; i < s->certificate_count; i++) {
-        const struct certificate *c = &s->certificate[i];
+    const struct setting *ca = loaded_find(l, section, "backend_ca");
 
-        add_file(l, c->chain, CONFIG_FILE_PUBLIC, c->origin);
-        add_file(l, c->key, CONFIG_FILE_SECRET, c->origin);
-        add_file(l, c->passphrase, CONFIG_FILE_SECRET, c->origin);
-    }
+    name_certificates(l, s->certificate, s->certificate_count, CONFIG_FILE_PUBLIC,
+                      CONFIG_FILE_SECRET);
+    name_certificates(l, s->backend_certificate, s->backend_certificate_count, CONFIG_FILE_BACKEND,
+                      CONFIG_FILE_BACKEND);
+    if (s->backend_ca != NULL)
+        add_file(l, s->backend_ca, CONFIG_FILE_BACKEND, ca->origin);
 }
 
 static void build(struct loader *loader, const char *fqdn)
@@ -353,8 +356,8 @@ static void build(struct loader *loader, const char *fqdn)
         service->origin = s->origin;
         parse_section(loader, s, service);
         parse_protocol_presets(loader, s, service);
-        drop_unused(service);
-        name_files(l, service);
+        derive(service);
+        name_files(l, s, service);
         config->backend_total += service->backend_count;
         config->service_count++;
         service++;

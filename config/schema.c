@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* One row a key. What a value must look like is value.c's business, rules between keys are
- * validate.c's. */
+ * validate.c's; what can be asked about a row is in key.c. */
 #include "config/schema.h"
 
 #include <stddef.h>
@@ -11,8 +11,6 @@
 #define MINUTE (60u * SECOND)
 #define HOUR   (60u * MINUTE)
 #define DAY    (24u * HOUR)
-
-#define LATER "comes with a later version of starttlsd"
 
 static const struct choice control_choices[] = {
     {"off", 0},
@@ -78,19 +76,36 @@ static const struct choice tls_version_choices[] = {
     {NULL},
 };
 
-#define NO_IDENTITY_YET(name)                                                                      \
-    {                                                                                              \
-        name, 0, "`" name "` (telling the backend who the client is) " LATER,                      \
-            "write `identity = none`"                                                              \
-    }
+static const struct choice balance_choices[] = {
+    {"failover", BALANCE_FAILOVER},
+    {"roundrobin", BALANCE_ROUNDROBIN},
+    {"leastconn", BALANCE_LEASTCONN},
+    {"source", BALANCE_SOURCE},
+    {NULL},
+};
+
+static const struct choice backend_tls_choices[] = {
+    {"none", BACKEND_TLS_NONE},
+    {"starttls", BACKEND_TLS_STARTTLS},
+    {"implicit", BACKEND_TLS_IMPLICIT},
+    {NULL},
+};
+
+static const struct choice backend_verify_choices[] = {
+    {"full", BACKEND_VERIFY_FULL},
+    {"chain", BACKEND_VERIFY_CHAIN},
+    {"fingerprint", BACKEND_VERIFY_FINGERPRINT},
+    {"none", BACKEND_VERIFY_NONE},
+    {NULL},
+};
 
 static const struct choice identity_choices[] = {
     {"none", IDENTITY_NONE},
-    NO_IDENTITY_YET("proxy-v1"),
-    NO_IDENTITY_YET("proxy-v2"),
-    NO_IDENTITY_YET("xclient"),
-    NO_IDENTITY_YET("id"),
-    NO_IDENTITY_YET("transparent"),
+    {"proxy-v1", IDENTITY_PROXY_V1},
+    {"proxy-v2", IDENTITY_PROXY_V2},
+    {"xclient", IDENTITY_XCLIENT},
+    {"id", IDENTITY_ID},
+    {"transparent", IDENTITY_TRANSPARENT},
     {NULL},
 };
 
@@ -184,7 +199,7 @@ static const struct key keys[] = {
          "With `policy = opportunistic` alone. `refuse`: clients can log in after they have "
          "started TLS. `allow`: before it too, with passwords that anybody on the way can read."},
     {SERVICE(certificate), COUNTED(certificate_count), .name = "certificate", .needs = NEEDS_TLS,
-     .type = TYPE_CERTIFICATE, .is_required = true, .preset_note = "required unless `tls = none`",
+     .type = TYPE_CERTIFICATES, .is_required = true, .preset_note = "required unless `tls = none`",
      .help = "`CHAIN.pem [KEY.pem [PASSPHRASE]]`, one certificate a line: the chain, the key "
              "unless it is in the same file, and a file with the key's passphrase. Several "
              "certificates are chosen by kind of key and by the name that the client asks for; the "
@@ -222,22 +237,84 @@ static const struct key keys[] = {
          "that is answered by one reply: what goes on after its line would be taken for commands."},
     {SERVICE(backend), COUNTED(backend_count), .name = "backend", .type = TYPE_BACKEND,
      .is_required = true,
-     .help = "The mail server behind: `HOST:PORT`. Of several the first that works is used."},
+     .help = "The mail servers behind: `HOST:PORT`, at most 64. Of several `balance` chooses, and "
+             "another is tried when one fails; all addresses of a name are one backend."},
+    {SERVICE(balance), .name = "balance", .type = TYPE_CHOICE, .preset = "failover",
+     .choices = balance_choices,
+     .help = "Which of several backends a session goes to first. `failover`: the first that is "
+             "well; `roundrobin`: one after the other; `leastconn`: the one with the fewest "
+             "connections; `source`: always the same for the same client."},
     {SERVICE(backend_max_connections), .name = "backend_max_connections", .type = TYPE_COUNT,
      .preset = "off", .min = 1, .max = 1000000, .word = "off", .word_value = CONFIG_OFF,
      .help = "Connections to the service's backends at the same time, all workers together. Beyond "
              "it as many sessions again wait for at most five seconds, first come first served; "
              "all others are told to come back later."},
+    {SERVICE(policy.backend_tls), .name = "backend_tls", .type = TYPE_CHOICE, .preset = "none",
+     .choices = backend_tls_choices,
+     .help = "How the backend is spoken to. `none`: in plaintext. `starttls`: TLS is asked for. "
+             "`implicit`: TLS from the first octet."},
+    {SERVICE(policy.is_backend_enforced), .name = "backend_policy", .needs = NEEDS_BACKEND_TLS,
+     .type = TYPE_CHOICE, .preset = "enforced", .choices = policy_choices,
+     .help = "With `backend_tls` alone. `enforced`: TLS, or the backend is not used. "
+             "`opportunistic`: TLS if it works, else plaintext; nothing is verified, so that it "
+             "helps against listeners and not against impostors."},
+    {SERVICE(backend_verify), .name = "backend_verify", .needs = NEEDS_BACKEND_ENFORCED,
+     .type = TYPE_CHOICE, .preset = "full", .choices = backend_verify_choices,
+     .help = "With `backend_policy = enforced` alone: what a backend's certificate must be. "
+             "`full`: of a trusted authority, in date, and for the backend's name; `chain`: the "
+             "same for whatever name; `fingerprint`: one of `backend_fingerprint`, whoever issued "
+             "it, in date or not; `none`: anything."},
+    {SERVICE(backend_ca), .name = "backend_ca", .needs = NEEDS_CHAIN, .type = TYPE_PATH,
+     .preset_note = "the system's",
+     .help = "With `backend_verify = full` or `chain`: a file with the certificates (PEM) of the "
+             "authorities that are trusted, and no others are."},
+    {SERVICE(backend_name), .name = "backend_name", .needs = NEEDS_BACKEND_TLS,
+     .type = TYPE_HOSTNAME, .preset_note = "the host of the backend, as it is written there",
+     .help = "The name that backends are asked for (SNI), and that their certificates must have."},
+    {SERVICE(backend_fingerprint), COUNTED(backend_fingerprint_count),
+     .name = "backend_fingerprint", .needs = NEEDS_FINGERPRINT, .type = TYPE_FINGERPRINTS,
+     .is_required = true, .preset_note = "required with `backend_verify = fingerprint`",
+     .help = "The certificates that backends may have, all others are refused: `cert-sha256:HEX` "
+             "of the certificate (as `openssl x509 -fingerprint -sha256` prints it), or "
+             "`key-sha256:HEX` of its public key (DER), which outlives a renewal with the same "
+             "key. Colons between octets are allowed."},
+    {SERVICE(backend_certificate), COUNTED(backend_certificate_count),
+     .name = "backend_certificate", .needs = NEEDS_BACKEND_TLS, .type = TYPE_CERTIFICATE,
+     .preset_note = "none",
+     .help = "`CHAIN.pem [KEY.pem [PASSPHRASE]]`: what starttlsd shows to backends that ask for a "
+             "client's certificate. The scout, which asks backends whether they are well, has "
+             "it too; so its files must not be those of a `certificate`."},
+    {SERVICE(backend_min_tls), .name = "backend_min_tls", .needs = NEEDS_BACKEND_TLS,
+     .type = TYPE_CHOICE, .preset = "TLSv1.2", .choices = tls_version_choices,
+     .help = "The oldest version of TLS that a backend may speak. Below `TLSv1.2` it may use the "
+             "ciphers of the profile `old` too."},
+    {SERVICE(backend_ciphers), .name = "backend_ciphers", .needs = NEEDS_BACKEND_TLS,
+     .type = TYPE_CIPHERS, .preset_note = "what fits `backend_min_tls`",
+     .help = "The ciphers of TLS 1.2 and older towards backends, in OpenSSL's words "
+             "(`openssl ciphers`)."},
+    {.section = KEY_SERVICE,
+     .name = "backend_source",
+     .type = TYPE_SOURCES,
+     .preset_note = "what the system chooses",
+     .help = "The addresses that backends are connected from: at most one IPv4 and one IPv6 "
+             "address of this machine."},
     {SERVICE(identity), .name = "identity", .type = TYPE_CHOICE, .preset = "none",
      .choices = identity_choices,
-     .help = "How the backend learns who the client is. This version has `none`: it sees every "
-             "client come from starttlsd's address."},
+     .help = "How the backend learns who the client is; it must be told to believe starttlsd, and "
+             "nobody else. `none`: it sees every client come from starttlsd's address, and its "
+             "limits and bans count all clients as one. `proxy-v1`, `proxy-v2`: a header of the "
+             "PROXY protocol in front of all else; v2 tells of the client's TLS too. `xclient` "
+             "(SMTP, POP3), `id` (IMAP): by the protocol's own means; a backend that does not "
+             "take it is not used. `transparent`: the backend is connected from the client's own "
+             "address, and must have its way back through this machine."},
     {SERVICE(policy.relay), .name = "relay", .needs = NEEDS_RELAY, .type = TYPE_RELAY,
-     .preset_note = "required: nothing is relayed that you did not allow",
+     .preset_note = "required with `identity = none`: nothing is relayed that you did not allow; "
+                    "else `backend`",
      .help = "SMTP: whom mail is taken for. `login`: for anybody, from clients that have logged "
              "in, and nothing from others: submission. A list of domains: for these from "
              "everybody, as on an MX, and for anybody from clients that have logged in. `backend`: "
-             "the backend decides, which is safe only if it does not trust starttlsd's address."},
+             "the backend decides, which is safe only if it does not trust starttlsd's address, or "
+             "is told who the client is (`identity`)."},
     {SERVICE(policy.bare_newline), .name = "bare_newline", .needs = NEEDS_RELAY,
      .type = TYPE_CHOICE, .preset = "normalize", .choices = bare_newline_choices,
      .help = "SMTP: what happens to a lone CR or LF in a message. `normalize`: it becomes CRLF, "
@@ -254,6 +331,11 @@ static const struct key keys[] = {
      .max = 10000000, .word = "off", .word_value = CONFIG_OFF,
      .help = "Sessions of this service at the same time, all workers together; more are told to "
              "come back later."},
+    {SERVICE(accept_proxy), COUNTED(accept_proxy_count), .name = "accept_proxy", .type = TYPE_PEERS,
+     .preset_note = "none",
+     .help = "Networks of load balancers, whose connections must begin with a header of the PROXY "
+             "protocol (v1 or v2): the client is whom it names. `unix`: those over UNIX sockets "
+             "too. All others are clients themselves, and no header of theirs is believed."},
     {SERVICE(allow), COUNTED(allow_count), .name = "allow", .type = TYPE_NETWORKS,
      .preset_note = "all",
      .help = "Networks that clients may come from: `192.0.2.0/24`, `2001:db8::/32`, or single "
@@ -283,163 +365,7 @@ static const struct key keys[] = {
 
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
-/* Their meaning is settled, so a file that has them is told the truth: not "unknown". */
-static const char *const later_global[] = {
-    "log_users", "metrics", "ticket_keys", "certificate_watch", NULL,
-};
-static const char *const later_service[] = {
-    "ciphers",
-    "ciphersuites",
-    "groups",
-    "sni",
-    "client_certificate",
-    "client_ca",
-    "client_crl",
-    "accept_proxy",
-    "balance",
-    "backend_tls",
-    "backend_policy",
-    "backend_verify",
-    "backend_ca",
-    "backend_name",
-    "backend_fingerprint",
-    "backend_certificate",
-    "backend_min_tls",
-    "backend_ciphers",
-    "backend_source",
-    "max_sessions_per_client",
-    "session_rate_per_client",
-    "limit_exempt",
-    NULL,
-};
-
 const struct key *key_at(size_t index)
 {
     return index < KEY_COUNT ? &keys[index] : NULL;
-}
-
-const struct key *key_find(enum key_section section, const char *name)
-{
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (keys[i].section == section && strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-    return NULL;
-}
-
-bool key_applies(const struct key *key, const struct service *service)
-{
-    switch (key->needs) {
-    case NEEDS_NOTHING: break;
-    case NEEDS_STARTTLS: return service->policy.tls == FRONT_STARTTLS;
-    case NEEDS_TLS: return service->policy.tls != FRONT_NONE;
-    case NEEDS_RELAY: return service->protocol == NULL || service->protocol->has_relay;
-    }
-    return true;
-}
-
-const char *key_protocol_preset(const struct key *key, const struct protocol *protocol)
-{
-    const char *text = NULL;
-
-    if (key->protocol_preset != 0)
-        memcpy(&text, (const char *)protocol + key->protocol_preset, sizeof(text));
-    return text;
-}
-
-bool key_is_list(const struct key *key)
-{
-    switch (key->type) {
-    case TYPE_LISTEN:
-    case TYPE_BACKEND:
-    case TYPE_CERTIFICATE:
-    case TYPE_WORDS:
-    case TYPE_CAPABILITIES:
-    case TYPE_COMMANDS:
-    case TYPE_NETWORKS:
-    case TYPE_RELAY: return true;
-    case TYPE_COUNT:
-    case TYPE_DURATION:
-    case TYPE_CHOICE:
-    case TYPE_NAME:
-    case TYPE_HOSTNAME:
-    case TYPE_TEXT:
-    case TYPE_PATH:
-    case TYPE_LOG:
-    case TYPE_PROTOCOL: break;
-    }
-    return false;
-}
-
-#define WORD_MAX 31 /* longer ones resemble nothing we know */
-
-/* Insertions, deletions and exchanges of one octet that lead from a to b (Levenshtein), case
- * folded. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1];
-    size_t b_len = strlen(b);
-
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            size_t best = diagonal + (ascii_lower(a[i]) == ascii_lower(b[j]) ? 0 : 1);
-
-            diagonal = row[j + 1];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j + 1] + 1 < best)
-                best = row[j + 1] + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[b_len];
-}
-
-struct nearest {
-    const char *name;
-    size_t distance;
-};
-
-static void consider(struct nearest *best, const char *candidate, const char *name)
-{
-    size_t d;
-
-    if (strlen(name) > WORD_MAX || strlen(candidate) > WORD_MAX)
-        return;
-    d = distance(name, candidate);
-    if (d <= 1 + strlen(candidate) / 4 && d < strlen(candidate) && d < best->distance)
-        *best = (struct nearest){candidate, d};
-}
-
-const char *key_nearest(enum key_section section, const char *name)
-{
-    struct nearest best = {NULL, SIZE_MAX};
-
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (keys[i].section == section)
-            consider(&best, keys[i].name, name);
-    return best.name;
-}
-
-const char *word_nearest(const char *const *words, const char *name)
-{
-    struct nearest best = {NULL, SIZE_MAX};
-
-    for (; *words != NULL; words++)
-        consider(&best, *words, name);
-    return best.name;
-}
-
-bool key_comes_later(enum key_section section, const char *name)
-{
-    const char *const *later = section == KEY_GLOBAL ? later_global : later_service;
-
-    for (; *later != NULL; later++)
-        if (strcmp(*later, name) == 0)
-            return true;
-    return false;
 }

@@ -20,7 +20,11 @@ enum key_needs {
     NEEDS_NOTHING,
     NEEDS_STARTTLS, /* by their `tls` */
     NEEDS_TLS,
-    NEEDS_RELAY, /* by their `protocol`: mail is handed in, for whomever it may be */
+    NEEDS_RELAY,            /* by their `protocol`: mail is handed in, for whomever it may be */
+    NEEDS_BACKEND_TLS,      /* by their `backend_tls` */
+    NEEDS_BACKEND_ENFORCED, /* and by their `backend_policy` */
+    NEEDS_CHAIN,            /* and by their `backend_verify` */
+    NEEDS_FINGERPRINT,
 };
 
 enum key_type {
@@ -35,11 +39,16 @@ enum key_type {
     TYPE_PROTOCOL,     /* const struct protocol * */
     TYPE_LISTEN,       /* list of struct endpoint, addresses */
     TYPE_BACKEND,      /* list of struct endpoint, addresses or names */
-    TYPE_CERTIFICATE,  /* list of struct certificate, one a line */
+    TYPE_CERTIFICATES, /* list of struct certificate, one a line */
+    TYPE_CERTIFICATE,  /* the same, but one alone */
+    TYPE_FINGERPRINTS, /* list of struct fingerprint */
+    TYPE_CIPHERS,      /* const char *, words of OpenSSL's list, joined by colons */
+    TYPE_SOURCES,      /* backend_source_v4, backend_source_v6 */
     TYPE_WORDS,        /* struct words */
     TYPE_CAPABILITIES, /* struct words, KEYWORD or KEYWORD=PARAMETER,PARAMETER */
     TYPE_COMMANDS,     /* struct words, verbs */
     TYPE_NETWORKS,     /* list of struct network */
+    TYPE_PEERS,        /* the same, and accept_proxy_unix */
     TYPE_RELAY,        /* policy.relay and policy.relay_domains */
 };
 
@@ -78,6 +87,9 @@ const struct key *key_find(enum key_section section, const char *name);
 /* It means something in that service. */
 bool key_applies(const struct key *key, const struct service *service);
 
+/* The key by which one of that kind means something or not. */
+const char *key_condition(enum key_needs needs);
+
 /* The default that the protocol has of its own, as it would be written; or NULL. */
 const char *key_protocol_preset(const struct key *key, const struct protocol *protocol);
 
@@ -87,9 +99,6 @@ bool key_is_list(const struct key *key);
 /* The known name nearest to `name` in that kind of section, if near enough for a slip of the hand;
  * or NULL. */
 const char *key_nearest(enum key_section section, const char *name);
-
-/* Of `words`, NULL-ended; the same. */
-const char *word_nearest(const char *const *words, const char *name);
 
 /* Keys of the design that come with a later version. */
 bool key_comes_later(enum key_section section, const char *name);

@@ -37,6 +37,30 @@ static const char *tls_word(enum front_tls tls)
     return "starttls";
 }
 
+/* About TLS towards backends: the nearest reason. */
+static void complain_backend(const struct section *s, const struct service *service,
+                             const struct setting *w, struct diagnosis *d)
+{
+    if (service->policy.backend_tls == BACKEND_TLS_NONE)
+        diagnosis_error(d, w->origin, s->title, w->key->name,
+                        "write `backend_tls = starttls` or `implicit`, or remove the line",
+                        "means nothing with `backend_tls = none`: the backend is spoken to in "
+                        "plaintext");
+    else if (!service->policy.is_backend_enforced)
+        diagnosis_error(d, w->origin, s->title, w->key->name,
+                        "write `backend_policy = enforced`, or remove the line",
+                        "means nothing with `backend_policy = opportunistic`: what may be "
+                        "plaintext is not verified either");
+    else if (w->key->needs == NEEDS_FINGERPRINT)
+        diagnosis_error(d, w->origin, s->title, w->key->name,
+                        "write `backend_verify = fingerprint`, or remove the line",
+                        "means nothing with another `backend_verify`");
+    else
+        diagnosis_error(d, w->origin, s->title, w->key->name,
+                        "write `backend_verify = full` or `chain`, or remove the line",
+                        "means nothing where no chain is verified");
+}
+
 /* An error where it would promise what nobody keeps. */
 static void complain_applicable(const struct section *s, const struct service *service,
                                 const struct setting *w, struct diagnosis *d)
@@ -63,6 +87,10 @@ static void complain_applicable(const struct section *s, const struct service *s
                         "means nothing with `protocol = %s`: it is about mail that clients hand in",
                         service->protocol->name);
         return;
+    case NEEDS_BACKEND_TLS:
+    case NEEDS_BACKEND_ENFORCED:
+    case NEEDS_CHAIN:
+    case NEEDS_FINGERPRINT: complain_backend(s, service, w, d); return;
     }
 }
 

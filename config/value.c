@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/endpoint.h"
 #include "config/list.h"
+#include "config/nearest.h"
 
 static const struct {
     const char *name;
@@ -298,11 +299,16 @@ bool value_parse(const struct parse *p)
     case TYPE_PROTOCOL: return parse_protocol(p);
     case TYPE_LISTEN:
     case TYPE_BACKEND: return list_endpoints(p);
+    case TYPE_CERTIFICATES:
     case TYPE_CERTIFICATE: return list_certificates(p);
+    case TYPE_FINGERPRINTS: return list_fingerprints(p);
+    case TYPE_CIPHERS: return list_ciphers(p);
+    case TYPE_SOURCES: return list_sources(p);
     case TYPE_WORDS: return list_words(p);
     case TYPE_CAPABILITIES: return list_capabilities(p);
     case TYPE_COMMANDS: return list_commands(p);
     case TYPE_NETWORKS: return list_networks(p);
+    case TYPE_PEERS: return list_peers(p);
     case TYPE_RELAY: return list_relay(p);
     }
     assert(false);

@@ -68,9 +68,8 @@ static uint32_t append(struct build *b, const void *data, size_t len)
 
 static bool is_wanted(enum config_file_kind kind, bool with_secrets)
 {
-    /* One file may hold a certificate and its key: without secrets only INI text is sure to hold
-     * none. */
-    return with_secrets || kind == CONFIG_FILE_INI;
+    /* One file may hold a certificate and its key, so nothing of a front's passes without secrets. */
+    return with_secrets || kind == CONFIG_FILE_INI || kind == CONFIG_FILE_BACKEND;
 }
 
 /* The same path may be named more than once. */

@@ -15,7 +15,8 @@ struct bundle; /* a received one: its octets in locked memory that is left out o
 /*
  * Make a bundle of `config`'s files, read from `source`.
  *
- * with_secrets  front keys and passphrases too; the scout gets none
+ * with_secrets  front certificates, keys and passphrases too; the scout gets none. It is a client of
+ *               the backends as workers are, and has the keys that belong to that
  * fqdn          what the children use as the machine's name
  * generation    counts the snapshots of this instance
  *

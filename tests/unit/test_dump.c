@@ -12,6 +12,8 @@
 #include "config/schema.h"
 #include "tests/unit/loading.h"
 
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static char *dump(const struct config *config)
 {
     char *text = NULL;
@@ -42,6 +44,22 @@ static void a_dump_loads_again_to_the_same(void **state)
                      "max_auth_failures = off\nlogin_timeout = off\nmax_sessions = 7\n"
                      "backend_max_connections = 7\ncapabilities = A=B,C D\nallow_commands = XADR\n"
                      "allow = 0.0.0.0/0 ::ffff:192.0.2.0/120\ndeny = 192.0.2.1 ::/0 ::1\n"),
+        SPAN(SERVICE "balance = leastconn\nbackend_tls = starttls\nbackend_ca = ca.pem\n"
+                     "backend_verify = chain\nbackend_name = b.example\n"
+                     "backend_certificate = c.pem c.pem p\nbackend_min_tls = TLSv1\n"
+                     "backend_ciphers = A:B C\nbackend_ciphers = @SECLEVEL=0\n"
+                     "backend_source = ::1 192.0.2.1\nidentity = proxy-v1\n"
+                     "accept_proxy = unix 192.0.2.0/24\n"),
+        SPAN(SERVICE "backend_tls = implicit\nbackend_policy = opportunistic\n"
+                     "identity = transparent\naccept_proxy = ::1\n"),
+        SPAN("[defaults]\nbackend_ca = ca.pem\nbackend_certificate = k.pem\n"
+             "backend_policy = opportunistic\nbackend_fingerprint = key-sha256:" HEX "\n"
+             "protocol = smtp\nbackend = b:25\ncertificate = c.pem\nidentity = xclient\n"
+             "[service a]\nlisten = 127.0.0.1:1\nbackend_tls = implicit\n"
+             "backend_policy = enforced\nbackend_verify = fingerprint\n"
+             "backend_fingerprint = key-sha256:" HEX " cert-sha256:" HEX "\n"
+             "[service b]\nlisten = 127.0.0.1:2\nbackend_tls = starttls\n"
+             "[service c]\nlisten = 127.0.0.1:3\n"),
         SPAN("[defaults]\nprotocol = smtp\nbackend = b:25\nrelay = login\ncertificate = c.pem\n"
              "policy = opportunistic\nplaintext_auth = allow\nmin_tls = TLSv1.3\n"
              "[service a]\ntls = implicit\nlisten = 127.0.0.1:1\n"

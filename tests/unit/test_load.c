@@ -47,6 +47,29 @@
             "; write KEYWORD or KEYWORD=PARAMETER,PARAMETER, as in SIZE=10240000"                  \
     }
 
+/* Behind three lines that want one. */
+#define PIN(value, wrong)                                                                          \
+    {                                                                                              \
+        SPAN(SERVICE "backend_tls = implicit\nbackend_verify = fingerprint\n"                      \
+                     "backend_fingerprint = " value "\n"),                                         \
+            "a.ini:9: [service mx] backend_fingerprint: " wrong                                    \
+            "; write cert-sha256: or key-sha256:, and behind it 64 hexadecimal digits"             \
+    }
+#define HEX "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789ABCDEF"
+#define CIPHERS(value, wrong)                                                                      \
+    {                                                                                              \
+        SPAN(SERVICE "backend_tls = implicit\nbackend_ciphers = " value "\n"),                     \
+            "a.ini:8: [service mx] backend_ciphers: " wrong                                        \
+            "; write names as `openssl ciphers` prints them"                                       \
+    }
+#define SOURCE(value, wrong)                                                                       \
+    {                                                                                              \
+        SPAN(SERVICE "backend_source = " value "\n"),                                              \
+            "a.ini:7: [service mx] backend_source: " wrong                                         \
+            "; write at most one IPv4 and one IPv6 address of this machine, as in 192.0.2.1 "      \
+            "2001:db8::1"                                                                          \
+    }
+
 #define X50         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X50_LESS_10 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 #define X200        X50 X50 X50 X50
@@ -128,8 +151,8 @@ static const struct row refused[] = {
     KEY("metrics = off", "metrics: the key is of another section; put it under [starttlsd]"),
     GLOBAL("backend = a:25", "backend: the key is of another section; put it under [defaults] or "
                              "[service NAME]"),
-    KEY("balance = roundrobin",
-        "balance: this key comes with a later version of starttlsd; remove the line, and make sure "
+    KEY("sni = strict",
+        "sni: this key comes with a later version of starttlsd; remove the line, and make sure "
         "that you can do without it"),
     GLOBAL("metrics = 127.0.0.1:9465",
            "metrics: this key comes with a later version of starttlsd; remove the line, and make "
@@ -170,9 +193,7 @@ static const struct row refused[] = {
                            "in mail.example.net"),
     KEY("greeting = gr\xc3\xbc\xc3\x9f", "greeting: a character that cannot stand in a greeting; "
                                          "write it in ASCII (RFC 5321, section 4.2)"),
-    KEY("identity = proxy-v2",
-        "identity: `proxy-v2` (telling the backend who the client is) comes with a later version "
-        "of starttlsd; write `identity = none`"),
+    KEY("identity = proxy", "identity: `proxy` is none of its words; did you mean `proxy-v1`?"),
     KEY("min_tls = SSLv3",
         "min_tls: SSLv3 is broken beyond repair, and OpenSSL 3 no longer speaks it (RFC 6176, RFC "
         "7568); TLSv1 is the oldest that a printer or scanner can have"),
@@ -201,6 +222,22 @@ static const struct row refused[] = {
                                "port; " BACKEND_REMEDY),
     KEY("certificate = a b c d", "certificate: more than three files; write one certificate a "
                                  "line: CHAIN.pem [KEY.pem [PASSPHRASE]]"),
+    PIN("3f:e4", "`3f:e4` does not say what it is of"),
+    PIN("sha1:" HEX, "`sha1:" HEX "` does not say what it is of"),
+    PIN("cert-sha256:", "`cert-sha256:` is not 32 octets in hexadecimal digits"),
+    PIN("key-sha256:" HEX "0", "`key-sha256:" HEX "0` is not 32 octets in hexadecimal digits"),
+    PIN("key-sha256:" HEX ":", "`key-sha256:" HEX ":` is not 32 octets in hexadecimal digits"),
+    PIN("key-sha256::" HEX, "`key-sha256::" HEX "` is not 32 octets in hexadecimal digits"),
+    PIN("cert-sha256:g" HEX, "`cert-sha256:g" HEX "` is not 32 octets in hexadecimal digits"),
+    CIPHERS("ALL, COMPLEMENTOFALL", "`ALL,` is not a cipher"),
+    CIPHERS("ALL \"!aNULL\"", "`\"!aNULL\"` is not a cipher"),
+    SOURCE("mail.example.net", "`mail.example.net` is not an address"),
+    SOURCE("[2001:db8::1]", "`[2001:db8::1]` is not an address"),
+    SOURCE("192.0.2.1 192.0.2.2", "`192.0.2.2` is the second address of its family"),
+    SOURCE("::1 192.0.2.1 ::2", "`::2` is the second address of its family"),
+    KEY("accept_proxy = unix 192.0.2.1/24",
+        "accept_proxy: `192.0.2.1/24` has bits set behind its prefix; write 192.0.2.0/24 for the "
+        "whole network, or the address without `/`"),
     KEY("allow = 192.0.2.1/24", "allow: `192.0.2.1/24` has bits set behind its prefix; write "
                                 "192.0.2.0/24 for the whole network, or the address without `/`"),
     KEY("deny = ::1 mail.example.net",
@@ -284,7 +321,8 @@ static void included_files_are_read_beside_their_includer(void **state)
                                    "backend = b:25\nrelay = backend\ncertificate = a.pem k.pem p\n"
                                    "certificate = ../e.pem\n")},
         {"/c.ini", SPAN("[service in]\nprotocol = smtp\nlisten = 127.0.0.1:26\nbackend = b:25\n"
-                        "relay = backend\n")},
+                        "relay = backend\nbackend_tls = implicit\nbackend_ca = ca.pem\n"
+                        "backend_certificate = x/c.pem x/k.pem x/p\n")},
     }};
     static const struct {
         const char *path;
@@ -298,6 +336,10 @@ static void included_files_are_read_beside_their_includer(void **state)
         {"/etc/x/more/p", CONFIG_FILE_SECRET},
         {"/etc/x/more/../e.pem", CONFIG_FILE_SECRET}, /* the key is in it */
         {"/etc/x/main.pem", CONFIG_FILE_SECRET},
+        {"/x/c.pem", CONFIG_FILE_BACKEND},
+        {"/x/k.pem", CONFIG_FILE_BACKEND},
+        {"/x/p", CONFIG_FILE_BACKEND},
+        {"/ca.pem", CONFIG_FILE_BACKEND},
     };
     struct run r = load(&m);
     struct origin origin;

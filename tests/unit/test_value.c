@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
+#include "config/fingerprint.h"
 #include "config/value.h"
 
 /* Read `text` as `key` of that section into `base`; the complaints. */
@@ -118,6 +119,84 @@ static void a_log_goes_to_one_of_three_places(void **state)
     }
 }
 
+#define HEX(separator)                                                                             \
+    "00" separator "01" separator "7f" separator "80" separator "aB" separator "Ff" separator      \
+    "00" separator "01" separator "7f" separator "80" separator "aB" separator "Ff" separator      \
+    "00" separator "01" separator "7f" separator "80" separator "aB" separator "Ff" separator      \
+    "00" separator "01" separator "7f" separator "80" separator "aB" separator "Ff" separator      \
+    "00" separator "01" separator "7f" separator "80" separator "aB" separator "Ff" separator      \
+    "10" separator "01"
+
+static void a_fingerprint_is_32_octets(void **state)
+{
+    static const unsigned char octets[] = {0x00, 0x01, 0x7f, 0x80, 0xab, 0xff};
+    struct service service = {0};
+    struct arena arena = {NULL};
+    char space[FINGERPRINT_TEXT_MAX];
+
+    assert_int_equal(parse(KEY_SERVICE, "backend_fingerprint",
+                           "cert-sha256:" HEX("") "  key-sha256:" HEX(":"), &service, &arena),
+                     0);
+    assert_int_equal(service.backend_fingerprint_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct fingerprint *f = &service.backend_fingerprint[i];
+
+        assert_int_equal(f->is_key, i == 1);
+        for (size_t k = 0; k < 30; k++)
+            assert_int_equal(f->sha256[k], octets[k % 6]);
+        assert_int_equal(f->sha256[30], 0x10);
+        assert_int_equal(f->sha256[31], 0x01);
+    }
+    assert_string_equal(fingerprint_text(&service.backend_fingerprint[1], space),
+                        "key-sha256:00017f80abff00017f80abff00017f80abff00017f80abff"
+                        "00017f80abff1001");
+    arena_clear(&arena);
+}
+
+static void the_words_of_a_list_of_ciphers_are_joined(void **state)
+{
+    struct service service = {0};
+    struct arena arena = {NULL};
+
+    assert_int_equal(parse(KEY_SERVICE, "backend_ciphers",
+                           "ECDHE+AESGCM:!aNULL  AES128-SHA @SECLEVEL=0", &service, &arena),
+                     0);
+    assert_string_equal(service.backend_ciphers, "ECDHE+AESGCM:!aNULL:AES128-SHA:@SECLEVEL=0");
+    arena_clear(&arena);
+}
+
+static void connections_come_from_an_address_of_each_family(void **state)
+{
+    struct service service = {.backend_source_v4 = "192.0.2.99"};
+    struct arena arena = {NULL};
+
+    assert_int_equal(parse(KEY_SERVICE, "backend_source", "2001:db8::1", &service, &arena), 0);
+    assert_null(service.backend_source_v4); /* a key replaces what [defaults] gave */
+    assert_string_equal(service.backend_source_v6, "2001:db8::1");
+    assert_int_equal(parse(KEY_SERVICE, "backend_source", "::1 192.0.2.1", &service, &arena), 0);
+    assert_string_equal(service.backend_source_v4, "192.0.2.1");
+    assert_string_equal(service.backend_source_v6, "::1");
+    arena_clear(&arena);
+}
+
+static void balancers_come_from_networks_or_sockets(void **state)
+{
+    struct service service = {0};
+    struct arena arena = {NULL};
+
+    assert_int_equal(parse(KEY_SERVICE, "accept_proxy", "192.0.2.0/24 unix ::1", &service, &arena),
+                     0);
+    assert_true(service.accept_proxy_unix);
+    assert_int_equal(service.accept_proxy_count, 2);
+    assert_int_equal(service.accept_proxy[0].prefix, 120);
+    assert_int_equal(service.accept_proxy[1].prefix, 128);
+    assert_int_equal(parse(KEY_SERVICE, "accept_proxy", "unix", &service, &arena), 0);
+    assert_int_equal(service.accept_proxy_count, 0);
+    assert_int_equal(parse(KEY_SERVICE, "accept_proxy", "::1", &service, &arena), 0);
+    assert_false(service.accept_proxy_unix);
+    arena_clear(&arena);
+}
+
 /* The table's own texts: every default is one that could be written. */
 static void every_default_is_a_value(void **state)
 {
@@ -169,6 +248,10 @@ int main(void)
         cmocka_unit_test(lengths_of_time_have_units),
         cmocka_unit_test(a_length_of_time_is_written_in_its_largest_unit),
         cmocka_unit_test(a_log_goes_to_one_of_three_places),
+        cmocka_unit_test(a_fingerprint_is_32_octets),
+        cmocka_unit_test(the_words_of_a_list_of_ciphers_are_joined),
+        cmocka_unit_test(connections_come_from_an_address_of_each_family),
+        cmocka_unit_test(balancers_come_from_networks_or_sockets),
         cmocka_unit_test(every_default_is_a_value),
         cmocka_unit_test(a_slip_finds_its_neighbour),
     };
