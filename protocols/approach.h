@@ -6,8 +6,12 @@
 #ifndef STARTTLSD_APPROACH_H
 #define STARTTLSD_APPROACH_H
 
+#include "protocols/identity.h"
 #include "protocols/protocol.h"
 #include "protocols/verdict.h"
+
+/* STARTTLS: among what each module finds announced. */
+#define APPROACH_OFFERS_TLS 1u
 
 struct approach {
     /* What is wanted; see approach_init. */
@@ -57,16 +61,20 @@ static inline struct approach approach_init(const char *hostname,
                              .needs_tls = starts_tls && needs_tls};
 }
 
-/* Of a session's backend that has been connected. */
-static inline struct approach approach_of(const struct policy *policy,
-                                          const struct client_identity *identity,
-                                          const struct event *connected)
+/* Blank, of a session's backend that has been connected; and the verdict on that. */
+static inline struct verdict approach_begin(struct approach *a, const struct policy *policy,
+                                            const struct client_identity *identity,
+                                            const struct event *connected)
 {
     const bool starts_tls =
         policy->backend_tls == BACKEND_TLS_STARTTLS && !connected->is_tls_hopeless;
+    const bool is_known = identity != NULL && identity->client.family != ADDRESS_NONE;
 
-    return approach_init(policy->hostname, policy->tells_identity ? identity : NULL, starts_tls,
-                         policy->is_backend_enforced);
+    *a = approach_init(policy->hostname, policy->tells_identity ? identity : NULL, starts_tls,
+                       policy->is_backend_enforced);
+    if (policy->tells_identity && !is_known)
+        return verdict_next_backend(0, END_BACKEND_REFUSED, "nobody knows who the client is");
+    return verdict_more(0);
 }
 
 /* Nothing is to be done but to read the greeting: it is the client's, where it has had none of

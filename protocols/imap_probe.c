@@ -15,7 +15,7 @@ enum phase { PHASE_GREETING, PHASE_CAPABILITY, PHASE_LOGOUT };
 
 void imap_probe_init(struct probe *p, const struct probe_wish *wish)
 {
-    *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
+    *p = probe_blank(wish);
 }
 
 /* All that can be known is known. */

@@ -3,7 +3,7 @@
 #ifndef STARTTLSD_IMAP_PROBE_H
 #define STARTTLSD_IMAP_PROBE_H
 
-#include "protocols/protocol.h"
+#include "protocols/probe.h"
 
 /* protocol.h: probe_init, probe_step. IMAP has no relay, so that wish is none. */
 void imap_probe_init(struct probe *p, const struct probe_wish *wish);

@@ -19,7 +19,7 @@ static_assert(POP3_LIST_MAX <= PROBE_WINDOW, "a probe sees all of a list");
 
 void pop3_probe_init(struct probe *p, const struct probe_wish *wish)
 {
-    *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
+    *p = probe_blank(wish);
 }
 
 /* All that can be known is known. */

@@ -1,9 +1,81 @@
 /* SPDX-License-Identifier: ISC */
-/* The steps that every module's probe takes, in words. */
+/* The client role alone: what is this backend? And the steps that every module's probe takes, in
+ * words. */
 #ifndef STARTTLSD_PROBE_H
 #define STARTTLSD_PROBE_H
 
-#include "protocols/protocol.h"
+#include "protocols/approach.h"
+
+struct probe_wish {
+    const char *hostname; /* to say EHLO with; outlives the probe */
+    bool starts_tls;      /* ask for STARTTLS, if it is announced */
+    bool needs_tls;       /* and be content with nothing less */
+    bool learns;          /* ask for its capabilities too, behind TLS where that is wished for */
+    bool tries_relay;     /* and whether it would relay for our address; implies learns */
+};
+
+enum probe_relay {
+    PROBE_RELAY_UNKNOWN,  /* not tried, or refused for a reason that may be another */
+    PROBE_RELAY_REFUSED,  /* it said that it does not relay for us */
+    PROBE_RELAY_ACCEPTED, /* it took a recipient that is not its own */
+};
+
+enum probe_state {
+    PROBE_GOING,     /* send `text`, if any; again with more octets */
+    PROBE_START_TLS, /* shake hands, then probe_secured(), and call again with an empty window */
+    PROBE_HEALTHY, /* once, when all that was wished for is known: send `text`, go on if you like to
+                      hear the goodbye */
+    PROBE_SICK,    /* it will not serve us; `why` */
+    PROBE_OVER,    /* behind HEALTHY: the goodbye was answered */
+};
+
+struct probe_step {
+    enum probe_state state;
+    size_t take;      /* octets of the window now dealt with */
+    struct span text; /* to be sent; constant, or inside the probe */
+    const char *why;  /* PROBE_SICK: a constant */
+};
+
+/* A probe decides within a window of this size. */
+#define PROBE_WINDOW ((size_t)8 * 1024)
+
+/* A reply for people to read: its first line, printable ASCII, cut. */
+#define PROBE_TEXT 128
+
+/* One look at one backend; embedded in its owner, who may read what stands before `wish`. */
+struct probe {
+    struct learned learned;
+    enum probe_relay relay;
+    char greeting[PROBE_TEXT];
+    char answer[PROBE_TEXT]; /* the one that decided: on relaying, or why nothing was learned */
+
+    bool offers_tls; /* STARTTLS was announced, in the clear */
+
+    struct probe_wish wish;
+    struct approach approach;
+    unsigned phase;    /* the module's own, and all that follows */
+    unsigned code;     /* of the reply under way; 0: none */
+    size_t reply_len;  /* its octets so far */
+    unsigned attempt;  /* at being relayed for */
+    unsigned refusals; /* among them, for good */
+    bool is_clear;     /* the reply under way speaks of relaying */
+    char command[320];
+};
+
+/* Blank. A probe tells nobody's identity. */
+static inline struct probe probe_blank(const struct probe_wish *wish)
+{
+    return (struct probe){
+        .wish = *wish,
+        .approach = approach_init(wish->hostname, NULL, wish->starts_tls, wish->needs_tls),
+    };
+}
+
+/* The owner has shaken hands. */
+static inline void probe_secured(struct probe *p)
+{
+    p->approach.is_secure = true;
+}
 
 static inline struct probe_step probe_going(size_t take, struct span text)
 {
@@ -23,6 +95,20 @@ static inline struct probe_step probe_healthy(size_t take, struct span text)
 static inline struct probe_step probe_over(size_t take)
 {
     return (struct probe_step){.state = PROBE_OVER, .take = take};
+}
+
+/* A step of the approach, as the probe's: any but READY. */
+static inline struct probe_step probe_approached(struct probe *p, const struct approach_step *step)
+{
+    p->offers_tls = p->offers_tls || (p->approach.offers & APPROACH_OFFERS_TLS) != 0;
+    switch (step->state) {
+    case APPROACH_START_TLS:
+        return (struct probe_step){.state = PROBE_START_TLS, .take = step->take};
+    case APPROACH_UNUSABLE: return probe_sick(step->take, step->why);
+    case APPROACH_GOING:
+    case APPROACH_READY: break;
+    }
+    return probe_going(step->take, step->text);
 }
 
 /* The first line of `text`, for people to read. */

@@ -183,64 +183,9 @@ struct facts {
     const struct client_identity *identity;
 };
 
-/* ---- the client role alone: what is this backend? ---- */
-
-struct probe_wish {
-    const char *hostname; /* to say EHLO with; outlives the probe */
-    bool starts_tls;      /* ask for STARTTLS, if it is announced */
-    bool needs_tls;       /* and be content with nothing less */
-    bool learns;          /* ask for its capabilities too, behind TLS where that is wished for */
-    bool tries_relay;     /* and whether it would relay for our address; implies learns */
-};
-
-enum probe_relay {
-    PROBE_RELAY_UNKNOWN,  /* not tried, or refused for a reason that may be another */
-    PROBE_RELAY_REFUSED,  /* it said that it does not relay for us */
-    PROBE_RELAY_ACCEPTED, /* it took a recipient that is not its own */
-};
-
-enum probe_state {
-    PROBE_GOING,     /* send `text`, if any; again with more octets */
-    PROBE_START_TLS, /* shake hands, set is_secure, and call again with an empty window */
-    PROBE_HEALTHY, /* once, when all that was wished for is known: send `text`, go on if you like to
-                      hear the goodbye */
-    PROBE_SICK,    /* it will not serve us; `why` */
-    PROBE_OVER,    /* behind HEALTHY: the goodbye was answered */
-};
-
-struct probe_step {
-    enum probe_state state;
-    size_t take;      /* octets of the window now dealt with */
-    struct span text; /* to be sent; constant, or inside the probe */
-    const char *why;  /* PROBE_SICK: a constant */
-};
-
-/* A probe decides within a window of this size. */
-#define PROBE_WINDOW ((size_t)8 * 1024)
-
-/* A reply for people to read: its first line, printable ASCII, cut. */
-#define PROBE_TEXT 128
-
-/* One look at one backend; embedded in its owner, who may read what
- * stands before `wish`. */
-struct probe {
-    struct learned learned;
-    enum probe_relay relay;
-    char greeting[PROBE_TEXT];
-    char answer[PROBE_TEXT]; /* the one that decided: on relaying, or why nothing was learned */
-
-    bool offers_tls; /* STARTTLS was announced, in the clear */
-    bool is_secure;  /* set by the owner: the handshake that was asked for is done */
-
-    struct probe_wish wish;
-    unsigned phase;    /* the module's own, and all that follows */
-    unsigned code;     /* of the reply under way; 0: none */
-    size_t reply_len;  /* its octets so far */
-    unsigned attempt;  /* at being relayed for */
-    unsigned refusals; /* among them, for good */
-    bool is_clear;     /* the reply under way speaks of relaying */
-    char command[320];
-};
+struct probe; /* the client role alone: see probe.h */
+struct probe_wish;
+struct probe_step;
 
 struct protocol {
     const char *name;

@@ -7,6 +7,7 @@ struct server server_blank(const struct policy *policy, const struct facts *fact
     return (struct server){
         .policy = policy,
         .learned = facts->learned,
+        .identity = facts->identity,
         .is_secure = facts->is_secure,
         .auth_failures = facts->auth_failures,
     };

@@ -17,7 +17,8 @@ struct farewell {
 
 struct server {
     const struct policy *policy;
-    const struct learned *learned; /* as facts.learned */
+    const struct learned *learned;          /* as facts.learned */
+    const struct client_identity *identity; /* as facts.identity */
     struct farewell farewell;
     unsigned errors; /* of the client, so far */
     unsigned auth_failures;

@@ -49,7 +49,7 @@ static const struct {
 
 void smtp_probe_init(struct probe *p, const struct probe_wish *wish)
 {
-    *p = (struct probe){.wish = *wish, .phase = PHASE_GREETING};
+    *p = probe_blank(wish);
 }
 
 /* All that can be known is known. */

@@ -11,6 +11,7 @@
 #include <ev.h>
 
 #include "config/config.h"
+#include "protocols/probe.h"
 #include "proxy/board.h"
 
 struct scout_probe {
