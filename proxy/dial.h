@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+/* One connection to a backend that may have many addresses. Happy Eyeballs (RFC 8305), at most one
+ * attempt of each family at a time: the resolver's first address at once, the other family 250 ms
+ * after it or as soon as it has failed, and behind a failure the next of the same family. The first
+ * that connects is it, the other is closed. */
+#ifndef STARTTLSD_DIAL_H
+#define STARTTLSD_DIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "proxy/board.h"
+#include "proxy/deadline.h"
+
+/* Where connections come from, by the family of the backend's address. NULL: the kernel decides.
+ * Ports are not looked at. Borrowed as long as it is dialled. */
+struct dial_from {
+    const union board_address *v4, *v6;
+    bool is_transparent; /* addresses of others (CAP_NET_RAW); a family without one is left out */
+};
+
+/* One family. */
+struct dial_lane {
+    ev_io io;                    /* active: it is under way */
+    ev_tstamp due;               /* by deadline_now: then it has taken too long */
+    union board_address address; /* what is under way, or was */
+    uint32_t tried, next;        /* indices: of `address`, and of what comes after it */
+    sa_family_t family;
+};
+
+/* Embedded, and small. All zero: nothing is under way, and it may be stopped. */
+struct dial {
+    struct ev_loop *loop;
+    /* It is connected: `fd` is the caller's, non-blocking; address: borrowed for the call. */
+    void (*on_done)(void *context, int fd, const union board_address *address);
+    /* No address is left; `error`: as below. Either is called from the loop, once, and the dial is
+     * the caller's again when it is. */
+    void (*on_failed)(void *context, int error);
+    void *context;
+
+    const struct board_backend *to;
+    struct dial_from from;
+    uint32_t timeout_ms;
+    struct dial_lane lane[2];
+    ev_tstamp joins; /* when the other family joins in */
+    struct deadline timer;
+    int error; /* errno of the last failure; 0: none. Our own shortage outlives all others */
+};
+
+/*
+ * Begin.
+ *
+ * to          borrowed as long as it is dialled; may change meanwhile, as names do
+ * from        copied
+ * timeout_ms  for each address; UINT32_MAX: as long as the kernel tries
+ *
+ * False: there was no address that could even be tried; d->error. No callback follows.
+ */
+MUST_CHECK bool dial_start(struct dial *d, const struct board_backend *to,
+                           const struct dial_from *from, uint32_t timeout_ms);
+
+/* What on_done gave was no good after all: on with the addresses that have not been tried. False: as
+ * above; d->error 0: none was left. */
+MUST_CHECK bool dial_go_on(struct dial *d);
+
+void dial_stop(struct dial *d);
+
+/* This error says nothing of the backend: we lack descriptors, memory or ports, or the address that
+ * we were told to come from. */
+bool dial_is_our_shortage(int error);
+
+#endif
