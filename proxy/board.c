@@ -282,6 +282,15 @@ void board_get_backend(struct board *b, size_t backend, struct board_backend *va
     get(b, TABLE_BACKEND, backend, value, is_sane_backend);
 }
 
+const struct board_backend *board_see_backend(struct board *b, size_t backend)
+{
+    struct board_backend now;
+
+    assert(b->last[TABLE_BACKEND] != NULL);
+    board_get_backend(b, backend, &now);
+    return (const void *)(b->last[TABLE_BACKEND] + backend * sizeof now);
+}
+
 void board_put_learned(struct board *b, size_t backend, const struct learned *value)
 {
     put(b, TABLE_LEARNED, backend, value);

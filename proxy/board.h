@@ -30,6 +30,7 @@ struct board_backend {
     bool is_resolved; /* the resolver has answered, or failed, once */
     uint32_t address_count;
     union board_address address[BOARD_ADDRESSES_MAX];
+    uint64_t up_since_ms; /* CLOCK_MONOTONIC; 0: it was never down */
 };
 
 /* What a worker says of one backend. */
@@ -66,6 +67,8 @@ void board_close(struct board *b);
 void board_put_backend(struct board *b, size_t backend, const struct board_backend *value);
 /* A copy, range-checked; the last good one if the writer keeps it torn. */
 void board_get_backend(struct board *b, size_t backend, struct board_backend *value);
+/* Reader: the copy that it keeps. Borrowed as long as the board is open; changes with every get. */
+const struct board_backend *board_see_backend(struct board *b, size_t backend);
 
 /* What the scout has learned of a backend's capabilities: a table of its own, since few sessions
  * ask. version: changes with every put, so that a reader can tell without a copy. */

@@ -123,6 +123,7 @@ static void finish(struct scout_names *n)
 static void fail(struct scout_names *n, const char *why)
 {
     log_event(LEVEL_WARNING, "resolver.failed", "name", n->asked->host, "reason", why, NULL);
+    n->asked->has_moved = false;
     finish(n);
 }
 
@@ -179,6 +180,25 @@ static bool is_sane(const struct resolver_answer *answer)
     return true;
 }
 
+static bool has_address(const struct scout_name *name, const union board_address *a)
+{
+    for (uint32_t i = 0; i < name->count; i++)
+        if (memcmp(&name->address[i], a, sizeof *a) == 0)
+            return true;
+    return false;
+}
+
+/* In another order they are the same: servers of names turn it with every answer. */
+static void take(struct scout_name *name, const struct resolver_answer *answer)
+{
+    name->has_moved = name->count != answer->count;
+    for (uint32_t i = 0; i < answer->count; i++)
+        if (!has_address(name, &answer->address[i]))
+            name->has_moved = true;
+    name->count = answer->count;
+    memcpy(name->address, answer->address, sizeof answer->address);
+}
+
 void scout_names_lost(struct scout_names *n)
 {
     if (n->asked != NULL)
@@ -199,8 +219,7 @@ void scout_names_read(struct scout_names *n)
     }
     if (n->asked != NULL && answer.id == n->id) {
         if (answer.count > 0) {
-            n->asked->count = answer.count;
-            memcpy(n->asked->address, answer.address, sizeof answer.address);
+            take(n->asked, &answer);
             finish(n);
         } else {
             fail(n, answer.error);

@@ -28,6 +28,7 @@ struct scout_name {
     const char *host; /* borrowed from the configuration */
     bool is_literal;  /* an address already */
     bool is_answered; /* or has failed, once */
+    bool has_moved;   /* the latest answer differs from the one before */
     uint32_t count;
     union board_address address[BOARD_ADDRESSES_MAX];
     double due; /* loop time of the next question */

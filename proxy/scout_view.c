@@ -36,7 +36,11 @@ static void copy_addresses(const struct scout_target *t, union board_address *to
 static void publish(const struct scout_target *t)
 {
     struct board_backend b = {
-        .health = t->health, .is_resolved = t->name->is_answered, .address_count = t->name->count};
+        .health = t->health,
+        .is_resolved = t->name->is_answered,
+        .address_count = t->name->count,
+        .up_since_ms = t->up_since_ms,
+    };
 
     copy_addresses(t, b.address);
     board_put_backend(t->view->board, t->index, &b);
@@ -53,6 +57,8 @@ static void set_health(struct scout_target *t, enum backend_health health, const
 {
     if (t->health == health)
         return;
+    if (t->health == BACKEND_DOWN)
+        t->up_since_ms = now_ms();
     t->health = health;
     if (health == BACKEND_DOWN) /* what comes back may be another */
         set_learned(t, &(struct learned){.is_known = false}, 0);
@@ -161,41 +167,51 @@ static void on_look(struct ev_loop *loop, ev_timer *watcher, int events)
     scout_probe_start(&t->probe, &wish, address, t->name->count);
 }
 
-/* What worker `w` has met since the last time. A success in the future would end all probing: it
+/* What sessions have met since the last time. A success in the future would end all probing: it
  * counts as now. */
-static void read_experience(struct scout_target *t, uint32_t w, uint64_t now)
+static void read_successes(struct scout_target *t, const struct board_experience *met, uint64_t now)
 {
-    struct board_experience met;
-    uint32_t fresh;
+    for (uint32_t w = 0; w < t->view->workers; w++) {
+        uint64_t when = met[w].last_success_ms > now ? now : met[w].last_success_ms;
 
-    board_get_experience(t->view->experience[w], t->index, &met);
-    if (met.last_success_ms > now)
-        met.last_success_ms = now;
-    if (met.last_success_ms > t->success_seen_ms[w]) {
-        t->success_seen_ms[w] = met.last_success_ms;
+        if (when <= t->success_seen_ms[w])
+            continue;
+        t->success_seen_ms[w] = when;
         t->failures_seen[w] = 0;
-        note_good(t, met.last_success_ms);
+        note_good(t, when);
         if (seconds_to_learning(t) == 0.0 && !scout_probe_is_running(&t->probe))
             look_in_time(t); /* it is back */
     }
-    fresh = met.failures > t->failures_seen[w] ? met.failures - t->failures_seen[w] : 0;
-    t->failures_seen[w] = met.failures;
-    if (fresh > 0 && met.last_failure_ms > t->last_good_ms) {
+}
+
+static void read_failures(struct scout_target *t, const struct board_experience *met)
+{
+    for (uint32_t w = 0; w < t->view->workers; w++) {
+        uint32_t fresh =
+            met[w].failures > t->failures_seen[w] ? met[w].failures - t->failures_seen[w] : 0;
+
+        t->failures_seen[w] = met[w].failures;
+        if (fresh == 0 || met[w].last_failure_ms <= t->last_good_ms)
+            continue;
         note_failures(t, fresh, "sessions failed");
         if (!scout_probe_is_running(&t->probe))
             look_in_time(t); /* sooner than was planned while all was well */
     }
 }
 
+/* Successes first: one worker's failures are none in a row where another has succeeded since. */
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct scout_view *v = watcher->data;
     uint64_t now = now_ms();
 
-    for (size_t i = 0; i < v->target_count; i++)
+    for (size_t i = 0; i < v->target_count; i++) {
         for (uint32_t w = 0; w < v->workers; w++)
             if (v->experience[w] != NULL)
-                read_experience(&v->target[i], w, now);
+                board_get_experience(v->experience[w], i, &v->met[w]);
+        read_successes(&v->target[i], v->met, now);
+        read_failures(&v->target[i], v->met);
+    }
 }
 
 static void tell_settled(struct scout_view *v)
@@ -204,6 +220,16 @@ static void tell_settled(struct scout_view *v)
         return;
     v->is_settled = true;
     v->on_settled(v->context);
+}
+
+/* Its addresses are known for the first time; or it was down, and is somewhere else now. */
+static bool is_worth_a_look(const struct scout_target *t)
+{
+    if (scout_probe_is_running(&t->probe))
+        return false;
+    if (t->health == BACKEND_DOWN)
+        return t->name->has_moved;
+    return t->health == BACKEND_UNKNOWN && t->streak == 0 && t->last_probe_ms == 0;
 }
 
 static void on_answer(void *context, struct scout_name *name)
@@ -216,9 +242,10 @@ static void on_answer(void *context, struct scout_name *name)
         if (t->name != name)
             continue;
         publish(t);
-        if (t->health == BACKEND_UNKNOWN && t->streak == 0 && t->last_probe_ms == 0 &&
-            !scout_probe_is_running(&t->probe))
-            look_again(t, 0.0);
+        if (!is_worth_a_look(t))
+            continue;
+        t->looks_in_doubt = 0;
+        look_again(t, 0.0);
     }
     tell_settled(v);
 }
@@ -245,6 +272,7 @@ static void inherit(struct scout_target *t, const struct scout_view *old)
             t->streak = o->streak;
             t->looks_in_doubt = o->looks_in_doubt;
             t->last_good_ms = o->last_good_ms;
+            t->up_since_ms = o->up_since_ms;
             t->last_probe_ms = o->last_probe_ms;
             is_known = true;
         }
@@ -326,7 +354,8 @@ struct scout_view *scout_view_new(struct ev_loop *loop, struct bundle *b, struct
     ev_timer_init(&v->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
     v->tick.data = v;
     v->config = load(b);
-    if (v->config == NULL || !add_targets(v)) {
+    v->met = calloc(workers, sizeof *v->met);
+    if (v->config == NULL || v->met == NULL || !add_targets(v)) {
         scout_view_free(v);
         return NULL;
     }
@@ -366,6 +395,7 @@ void scout_view_free(struct scout_view *v)
         free(t->success_seen_ms);
     }
     free(v->target);
+    free(v->met);
     scout_names_clear(&v->names);
     ev_timer_stop(v->loop, &v->tick);
     close_boards(v->board, v->experience, v->workers);

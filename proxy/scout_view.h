@@ -25,6 +25,7 @@ struct scout_target {
     uint32_t looks_in_doubt;   /* in vain, since it was well */
     uint64_t last_probe_ms;    /* CLOCK_MONOTONIC */
     uint64_t last_good_ms;     /* a probe or a session */
+    uint64_t up_since_ms;      /* after it was down; 0: it never was */
     uint64_t learned_ms;       /* the last good look that asked; 0: none since it was down */
     struct learned learned;    /* as on the board */
     uint32_t *failures_seen;   /* by worker: what is counted already */
@@ -40,6 +41,7 @@ struct scout_view {
     struct board *board;       /* ours */
     struct board **experience; /* by worker; NULL: unknown */
     uint32_t workers;
+    struct board_experience *met; /* by worker: what was read last, of one backend */
     struct scout_target *target;
     size_t target_count;
     struct scout_names names;

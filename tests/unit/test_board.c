@@ -92,12 +92,14 @@ static void what_is_put_is_got_at_both_ends(void **state)
     struct board_experience met = {7, UINT64_C(1) << 40, 5}, seen;
     struct board_load load = {.service = "mx", .sessions = 11}, carried;
 
+    in.up_since_ms = UINT64_C(1) << 41;
     board_put_backend(f->writer, BACKENDS - 1, &in);
     board_put_experience(f->writer, 1, &met);
     board_put_load(f->writer, LOADS - 1, &load);
     board_get_backend(f->reader, BACKENDS - 1, &out);
     assert_memory_equal(out.address, in.address, sizeof in.address);
     assert_int_equal(out.health, BACKEND_UP);
+    assert_true(out.up_since_ms == UINT64_C(1) << 41);
     board_get_experience(f->reader, 1, &seen);
     assert_int_equal(seen.failures, 7);
     assert_true(seen.last_success_ms == UINT64_C(1) << 40);
@@ -185,6 +187,20 @@ static void torn_record_gives_the_last_good_one(void **state)
     assert_int_equal(out.health, BACKEND_UP);
 }
 
+static void what_is_seen_stays_where_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct board_backend value = example();
+    const struct board_backend *seen = board_see_backend(f->reader, 1);
+
+    assert_int_equal(seen->health, BACKEND_UNKNOWN);
+    board_put_backend(f->writer, 1, &value);
+    assert_int_equal(seen->health, BACKEND_UNKNOWN);
+    assert_ptr_equal(board_see_backend(f->reader, 1), seen);
+    assert_int_equal(seen->health, BACKEND_UP);
+    assert_int_equal(seen->address_count, 2);
+}
+
 static void successor_ends_what_its_predecessor_began(void **state)
 {
     struct fixture *f = *state;
@@ -228,6 +244,7 @@ int main(void)
         TEST(nonsense_is_not_read),
         TEST(load_without_an_end_of_its_name_is_not_read),
         TEST(torn_record_gives_the_last_good_one),
+        TEST(what_is_seen_stays_where_it_is),
         TEST(successor_ends_what_its_predecessor_began),
         TEST(only_a_sealed_board_of_that_size_is_opened),
     };

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "proxy/deadline.h"
 #include "proxy/scout_view.h"
 
 /* ---- The server ---- */
@@ -104,6 +105,8 @@ static bool heard(size_t i, const char *text)
 
 /* ---- The view ---- */
 
+#define WORKERS 2
+
 static bool read_ini(void *context, const char *path, struct span *text, const char **error)
 {
     *text = span_of(context);
@@ -116,8 +119,19 @@ static void on_settled(void *context)
 
 static struct scout_line line;
 static const char *health_interval;
-static struct board *board;  /* the reader's end of the last view's */
-static struct board *worker; /* the writer's end of what a worker tells it */
+static struct board *board;           /* the reader's end of the last view's */
+static struct board *worker[WORKERS]; /* the writer's ends of what workers tell it */
+
+/* The scout's end of a new board. */
+static struct board *open_worker(int w)
+{
+    int writer, reader;
+
+    assert_true(board_make(0, 1, &writer, &reader));
+    board_close(worker[w]);
+    worker[w] = board_open_writer(writer, 0, 1);
+    return board_open_reader(reader, 0, 1);
+}
 
 /* A view of one backend. */
 static struct scout_view *view(const char *policy, const struct scout_view *old)
@@ -128,8 +142,8 @@ static struct scout_view *view(const char *policy, const struct scout_view *old)
     struct config *config;
     struct scout_view *v;
     struct bundle *bundle;
-    struct board **experience = calloc(1, sizeof *experience);
-    int writer, reader, worker_writer, worker_reader;
+    struct board **experience = calloc(WORKERS, sizeof *experience);
+    int writer, reader;
 
     snprintf(ini, sizeof ini,
              "[starttlsd]\nhostname = gate.example\nhealth_interval = %s\n[service s]\n"
@@ -142,14 +156,12 @@ static struct scout_view *view(const char *policy, const struct scout_view *old)
     bundle = bundle_open(bundle_build(config, &source, "gate.example", 1, false));
     assert_non_null(bundle);
     assert_true(board_make(0, 1, &writer, &reader));
-    assert_true(board_make(0, 1, &worker_writer, &worker_reader));
     board_close(board);
-    board_close(worker);
     board = board_open_reader(reader, 0, 1);
-    worker = board_open_writer(worker_writer, 0, 1);
-    experience[0] = board_open_reader(worker_reader, 0, 1);
-    v = scout_view_new(server.loop, bundle, board_open_writer(writer, 0, 1), experience, 1, old,
-                       &line);
+    for (int w = 0; w < WORKERS; w++)
+        experience[w] = open_worker(w);
+    v = scout_view_new(server.loop, bundle, board_open_writer(writer, 0, 1), experience, WORKERS,
+                       old, &line);
     assert_non_null(v);
     bundle_close(bundle);
     config_free(config);
@@ -224,8 +236,11 @@ static int stop(void **state)
         hang_up(&server.listener);
     ev_loop_destroy(server.loop);
     board_close(board);
-    board_close(worker);
-    board = worker = NULL;
+    board = NULL;
+    for (int w = 0; w < WORKERS; w++) {
+        board_close(worker[w]);
+        worker[w] = NULL;
+    }
     return 0;
 }
 
@@ -330,17 +345,66 @@ static void who_is_back_by_a_session_is_asked_at_once(void **state)
     scout_view_start(v, on_settled, NULL);
     wait_for(0, FULL_LOOK);
     v->target[0].looks_in_doubt = 20; /* the next look is an hour away */
-    board_put_experience(worker, 0, &met);
+    board_put_experience(worker[0], 0, &met);
     ring(&v->tick);
     wait_until(v, BACKEND_DOWN);
     is_learned(NULL);
     met = (struct board_experience){.last_success_ms = UINT64_MAX};
-    board_put_experience(worker, 0, &met);
+    board_put_experience(worker[0], 0, &met);
     ring(&v->tick);
     wait_until(v, BACKEND_UP);
     wait_for(1, FULL_LOOK);
     is_learned("SIZE 7\n");
     scout_view_free(v);
+}
+
+static void no_worker_alone_brings_it_down_where_another_succeeds(void **state)
+{
+    struct board_experience bad = {.failures = 2}, good = {0};
+    struct scout_view *v = view("enforced", NULL);
+    uint64_t now = (uint64_t)(deadline_now() * 1000);
+
+    scout_view_start(v, on_settled, NULL);
+    wait_until(v, BACKEND_UP);
+    v->target[0].last_good_ms = now - 50;
+    bad.last_failure_ms = now - 20;
+    good.last_success_ms = now - 10;
+    board_put_experience(worker[0], 0, &bad);
+    board_put_experience(worker[1], 0, &good);
+    ring(&v->tick);
+    run_for(0.01);
+    assert_int_equal(v->target[0].health, BACKEND_UP);
+    assert_int_equal(v->target[0].up_since_ms, 0); /* nor was it down in between */
+    bad = (struct board_experience){.failures = 4, .last_failure_ms = now};
+    board_put_experience(worker[0], 0, &bad);
+    ring(&v->tick);
+    wait_until(v, BACKEND_DOWN);
+    scout_view_free(v);
+}
+
+static void a_reload_keeps_since_when_it_is_up(void **state)
+{
+    struct board_experience met = {.failures = 2, .last_failure_ms = UINT64_MAX};
+    struct scout_view *v = view("enforced", NULL), *next;
+    struct board_backend seen;
+
+    scout_view_start(v, on_settled, NULL);
+    wait_until(v, BACKEND_UP);
+    board_get_backend(board, 0, &seen);
+    assert_int_equal(seen.up_since_ms, 0);
+    board_put_experience(worker[0], 0, &met);
+    ring(&v->tick);
+    wait_until(v, BACKEND_DOWN);
+    ring(&v->target[0].timer);
+    wait_until(v, BACKEND_UP);
+    board_get_backend(board, 0, &seen);
+    assert_true(seen.up_since_ms > 0 && seen.up_since_ms == v->target[0].up_since_ms);
+    next = view("enforced", v);
+    scout_view_free(v);
+    assert_int_equal(next->target[0].up_since_ms, seen.up_since_ms);
+    board_get_backend(board, 0, &seen);
+    assert_int_equal(next->target[0].up_since_ms, seen.up_since_ms);
+    scout_view_free(next);
 }
 
 int main(void)
@@ -353,6 +417,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reload_that_needs_them_asks_at_once, start, stop),
         cmocka_unit_test_setup_teardown(an_outage_ends_what_was_known, start, stop),
         cmocka_unit_test_setup_teardown(who_is_back_by_a_session_is_asked_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(no_worker_alone_brings_it_down_where_another_succeeds,
+                                        start, stop),
+        cmocka_unit_test_setup_teardown(a_reload_keeps_since_when_it_is_up, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
