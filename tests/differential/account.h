@@ -62,6 +62,12 @@ static inline bool account_is_end(enum thing thing, enum smtp_input now)
     return true;
 }
 
+/* Does its text go to a peer? */
+static inline bool account_says(enum verdict_kind kind)
+{
+    return kind != VERDICT_MORE && kind != VERDICT_HOLD && kind != VERDICT_NEXT_BACKEND;
+}
+
 static inline struct verdict account_step(void *machine, const struct event *event,
                                           struct span window)
 {
@@ -72,7 +78,7 @@ static inline struct verdict account_step(void *machine, const struct event *eve
 
     account.verdict = &v;
     account.said = v.kind == VERDICT_FORWARD ? span_first(window, v.take) : v.text;
-    if (v.kind == VERDICT_MORE || v.kind == VERDICT_HOLD)
+    if (!account_says(v.kind))
         account.said.len = 0;
     account.thing = THING_OWN;
     account.is_end = true;

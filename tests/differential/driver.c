@@ -126,7 +126,7 @@ static struct verdict plain_step(void *machine, const struct event *event, struc
         a.said = span_first(window, v.take);
         v.to = side_other(event->side);
     }
-    if (v.kind == VERDICT_MORE || v.kind == VERDICT_HOLD)
+    if (!account_says(v.kind))
         a.said.len = 0;
     tell(&a);
     return v;
