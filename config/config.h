@@ -162,6 +162,9 @@ MUST_CHECK struct config *config_load(const char *path, const struct config_sour
 struct config *config_examine(const char *path, const struct config_source *source,
                               const char *fqdn, struct diagnosis *d);
 
+/* For those who ask, what would be noise at every start: warnings alone. */
+void config_advise(const struct config *config, struct diagnosis *d);
+
 void config_free(struct config *config);
 
 /* All INI files that were read, the main one first, then the paths of other files that values name

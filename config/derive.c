@@ -29,6 +29,8 @@ static void derive_identity(struct service *s)
 {
     struct policy *policy = &s->policy;
 
+    if (s->identity == IDENTITY_TRANSPARENT)
+        s->backend_source_v4 = s->backend_source_v6 = NULL;
     policy->tells_identity = s->identity == IDENTITY_XCLIENT || s->identity == IDENTITY_ID;
     if (s->protocol != NULL && !s->protocol->has_relay)
         policy->relay = RELAY_UNSET;

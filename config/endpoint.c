@@ -161,6 +161,14 @@ bool endpoint_overlap(const struct endpoint *a, const struct endpoint *b)
            (x.is_wildcard || y.is_wildcard || memcmp(x.octets, y.octets, sizeof(x.octets)) == 0);
 }
 
+bool endpoint_may_meet(const struct endpoint *listen, const struct endpoint *backend)
+{
+    struct address x = address_of(listen->host);
+    struct address y = address_of(backend->host);
+
+    return x.family == ADDRESS_ALL || y.family == ADDRESS_NONE || x.family == y.family;
+}
+
 bool endpoint_is_loopback(const struct endpoint *e)
 {
     static const unsigned char one[16] = {[15] = 1};

@@ -18,6 +18,9 @@ MUST_CHECK const char *endpoint_parse(struct endpoint *e, struct span text, bool
 /* A connection that one of them takes, the other would take too. */
 bool endpoint_overlap(const struct endpoint *a, const struct endpoint *b);
 
+/* A client that comes to `listen` has an address of a family in which `backend` may have one. */
+bool endpoint_may_meet(const struct endpoint *listen, const struct endpoint *backend);
+
 /* Only this machine can mean it. */
 bool endpoint_is_loopback(const struct endpoint *e);
 

@@ -64,7 +64,14 @@ const struct setting *loaded_find(const struct loaded *l, const struct section *
     return s;
 }
 
-/* A file is named once, and is secret if it is secret anywhere. False: it was named before. */
+struct origin loaded_origin(const struct loaded *l, const struct section *section, const char *key)
+{
+    const struct setting *written = loaded_find(l, section, key);
+
+    return written != NULL ? written->origin : section->origin;
+}
+
+/* A file is named once, and is of the later kind. False: it was named before. */
 static bool add_file(struct loaded *l, const char *path, enum config_file_kind kind,
                      struct origin origin)
 {
@@ -316,14 +323,11 @@ static void name_certificates(struct loaded *l, const struct certificate *c, siz
 
 static void name_files(struct loaded *l, const struct section *section, const struct service *s)
 {
-    const struct setting *ca = loaded_find(l, section, "backend_ca");
-
     name_certificates(l, s->certificate, s->certificate_count, CONFIG_FILE_PUBLIC,
                       CONFIG_FILE_SECRET);
     name_certificates(l, s->backend_certificate, s->backend_certificate_count, CONFIG_FILE_BACKEND,
                       CONFIG_FILE_BACKEND);
-    if (s->backend_ca != NULL)
-        add_file(l, s->backend_ca, CONFIG_FILE_BACKEND, ca->origin);
+    add_file(l, s->backend_ca, CONFIG_FILE_BACKEND, loaded_origin(l, section, "backend_ca"));
 }
 
 static void build(struct loader *loader, const char *fqdn)

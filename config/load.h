@@ -43,4 +43,7 @@ const struct section *loaded_service(const struct loaded *l, const struct servic
 const struct setting *loaded_find(const struct loaded *l, const struct section *section,
                                   const char *key);
 
+/* The line of it, or of the heading where it should have been. */
+struct origin loaded_origin(const struct loaded *l, const struct section *section, const char *key);
+
 #endif

@@ -102,6 +102,11 @@ bool network_contains(const struct network *n, const unsigned char address[16])
     return true;
 }
 
+bool network_is_everywhere(const struct network *n)
+{
+    return n->prefix == 0 || (n->prefix == V4_BITS && is_v4(n->address));
+}
+
 const char *network_text(const struct network *n, char space[NETWORK_TEXT_MAX])
 {
     bool is_short = is_v4(n->address) && n->prefix >= V4_BITS;

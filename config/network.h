@@ -24,6 +24,9 @@ MUST_CHECK const char *network_parse(struct network *n, struct span text,
  * written. */
 bool network_contains(const struct network *n, const unsigned char address[16]);
 
+/* All addresses of a family. */
+bool network_is_everywhere(const struct network *n);
+
 /* As it would be written; a single address without its prefix. */
 const char *network_text(const struct network *n, char space[NETWORK_TEXT_MAX]);
 

@@ -4,15 +4,8 @@
 
 #include "config/endpoint.h"
 #include "config/network.h"
+#include "config/validate_backend.h"
 #include "config/value.h"
-
-/* The line of `key`, or of the heading where it should have been. */
-static struct origin origin_of(const struct loaded *l, const struct section *s, const char *key)
-{
-    const struct setting *written = loaded_find(l, s, key);
-
-    return written != NULL ? written->origin : s->origin;
-}
 
 static void require_keys(const struct loaded *l, const struct section *s,
                          const struct service *service, struct diagnosis *d)
@@ -35,30 +28,6 @@ static const char *tls_word(enum front_tls tls)
     case FRONT_NONE: return "none";
     }
     return "starttls";
-}
-
-/* About TLS towards backends: the nearest reason. */
-static void complain_backend(const struct section *s, const struct service *service,
-                             const struct setting *w, struct diagnosis *d)
-{
-    if (service->policy.backend_tls == BACKEND_TLS_NONE)
-        diagnosis_error(d, w->origin, s->title, w->key->name,
-                        "write `backend_tls = starttls` or `implicit`, or remove the line",
-                        "means nothing with `backend_tls = none`: the backend is spoken to in "
-                        "plaintext");
-    else if (!service->policy.is_backend_enforced)
-        diagnosis_error(d, w->origin, s->title, w->key->name,
-                        "write `backend_policy = enforced`, or remove the line",
-                        "means nothing with `backend_policy = opportunistic`: what may be "
-                        "plaintext is not verified either");
-    else if (w->key->needs == NEEDS_FINGERPRINT)
-        diagnosis_error(d, w->origin, s->title, w->key->name,
-                        "write `backend_verify = fingerprint`, or remove the line",
-                        "means nothing with another `backend_verify`");
-    else
-        diagnosis_error(d, w->origin, s->title, w->key->name,
-                        "write `backend_verify = full` or `chain`, or remove the line",
-                        "means nothing where no chain is verified");
 }
 
 /* An error where it would promise what nobody keeps. */
@@ -90,7 +59,7 @@ static void complain_applicable(const struct section *s, const struct service *s
     case NEEDS_BACKEND_TLS:
     case NEEDS_BACKEND_ENFORCED:
     case NEEDS_CHAIN:
-    case NEEDS_FINGERPRINT: complain_backend(s, service, w, d); return;
+    case NEEDS_FINGERPRINT: validate_backend_needs(s, service, w, d); return;
     }
 }
 
@@ -171,7 +140,7 @@ static void check_logins(const struct loaded *l, const struct section *s,
 
     for (size_t i = 0; service->policy.relay == RELAY_LOGIN && i < hidden->count; i++)
         if (span_equals(span_of(hidden->word[i]), span_of("AUTH")))
-            diagnosis_warning(d, origin_of(l, s, "hide_capabilities"), s->title,
+            diagnosis_warning(d, loaded_origin(l, s, "hide_capabilities"), s->title,
                               "hide_capabilities", "take `AUTH` out of the list",
                               "hides `%s`, and with `relay = login` clients must log in",
                               hidden->word[i]);
@@ -206,7 +175,7 @@ static void check_networks(const struct loaded *l, const struct section *s,
             char inner[NETWORK_TEXT_MAX], outer[NETWORK_TEXT_MAX];
 
             if (deny->prefix <= allow->prefix && network_contains(deny, allow->address))
-                diagnosis_warning(d, origin_of(l, s, "allow"), s->title, "allow",
+                diagnosis_warning(d, loaded_origin(l, s, "allow"), s->title, "allow",
                                   "with `allow` all others are closed anyway; take that out of "
                                   "`deny`",
                                   "`%s` is never let in: `deny` has %s, and wins",
@@ -233,12 +202,12 @@ static void check_versions(const struct loaded *l, const struct section *s,
     if (service->max_tls != TLS_VERSION_PROFILE && service->max_tls < least) {
         const char *by = service->min_tls != TLS_VERSION_PROFILE ? "min_tls" : "tls_profile";
 
-        diagnosis_error(d, origin_of(l, s, "max_tls"), s->title, "max_tls",
+        diagnosis_error(d, loaded_origin(l, s, "max_tls"), s->title, "max_tls",
                         "lower that, or raise `max_tls`",
                         "no version is left: it is below what `%s` asks for", by);
     }
     if (least < floor)
-        diagnosis_warning(d, origin_of(l, s, "min_tls"), s->title, "min_tls",
+        diagnosis_warning(d, loaded_origin(l, s, "min_tls"), s->title, "min_tls",
                           "fine for devices that know no better; else remove the line",
                           "below the floor of `tls_profile`, so that the weak ciphers of the "
                           "profile `old` are accepted too");
@@ -306,7 +275,7 @@ static void check_tickets(const struct loaded *l, struct diagnosis *d)
 
     if (s == NULL || config->ticket_lifetime_ms <= longest)
         return;
-    diagnosis_error(d, origin_of(l, s, key), s->title, key,
+    diagnosis_error(d, loaded_origin(l, s, key), s->title, key,
                     "shorten `ticket_lifetime` or lengthen `ticket_rotation`",
                     "tickets of %s outlive their keys: %d are kept, and a new one is made every %s",
                     value_duration(config->ticket_lifetime_ms, lifetime), CONFIG_TICKET_KEYS,
@@ -338,5 +307,6 @@ void validate(const struct loaded *l, struct diagnosis *d)
         check_versions(l, s, service, d);
         check_listeners(l, s, service, d);
         check_loop(l, s, service, d);
+        validate_backend(l, s, service, d);
     }
 }

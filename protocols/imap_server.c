@@ -134,6 +134,7 @@ const struct protocol imap_protocol = {
     .name = "imap",
     .veto = imap_command_veto,
     .implicit_port = 993,
+    .own_identity = "id",
     .idle_timeout = "31m", /* RFC 9051, section 5.4: half an hour at least */
     .alpn = alpn,
     .size = sizeof(struct imap_server),

@@ -127,6 +127,7 @@ const struct protocol pop3_protocol = {
     .veto = pop3_verb_veto,
     .idle_timeout = "11m",
     .implicit_port = 995,
+    .own_identity = "xclient",
     .alpn = alpn,
     .size = sizeof(struct pop3_server),
     .init = init,

@@ -229,6 +229,9 @@ struct protocol {
      * that begins with it; NULL: it can. */
     const char *(*veto)(struct span verb);
 
+    /* The word of the key `identity` for what it has itself to tell who the client is. */
+    const char *own_identity;
+
     /* Defaults of the keys of these names, as they would be written; NULL: as all protocols. */
     const char *login_timeout, *idle_timeout;
 

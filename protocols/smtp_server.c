@@ -169,6 +169,7 @@ const struct protocol smtp_protocol = {
     .name = "smtp",
     .veto = smtp_verb_veto,
     .implicit_port = 465,
+    .own_identity = "xclient",
     .alpn = alpn,
     .size = sizeof(struct smtp_server),
     .init = init,

@@ -97,6 +97,7 @@ static int check_file(const char *path, const struct options *o)
     config = config_examine(path, &source, machine_fqdn(), d);
     is_sound = diagnosis_errors(d) == 0;
     generation_judge(config, &source, d);
+    config_advise(config, d);
     diagnosis_print(d, stderr);
     status = diagnosis_errors(d) == 0 ? EXIT_GOOD : EXIT_BAD;
     if (status == EXIT_GOOD && o->dump)
