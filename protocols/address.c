@@ -253,3 +253,8 @@ bool address_read_port(struct span text, uint16_t *port)
     *port = (uint16_t)value;
     return true;
 }
+
+size_t address_write_port(uint16_t port, char *space)
+{
+    return write_decimal(port, space);
+}

@@ -35,4 +35,8 @@ struct address address_unmapped(const struct address *a);
 /* A decimal number of a port, without sign or leading zero. */
 MUST_CHECK bool address_read_port(struct span text, uint16_t *port);
 
+/* The same as text: octets written to `space` of ADDRESS_PORT_TEXT_MAX. */
+#define ADDRESS_PORT_TEXT_MAX ((size_t)5)
+size_t address_write_port(uint16_t port, char *space);
+
 #endif
