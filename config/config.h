@@ -136,10 +136,13 @@ struct config {
     size_t backend_total; /* of all services; a backend's index counts through them in order */
 };
 
+/* No path: the authorities that the system trusts, as one text of PEM blocks. */
+#define CONFIG_SYSTEM_CA "<the system's authorities>"
+
 /* Where texts come from: the disk in the master, a bundle in a caged child. */
 struct config_source {
     /*
-     * The whole of the file at `path`.
+     * The whole of the file at `path`, or CONFIG_SYSTEM_CA.
      *
      * text   set; owned by the source, valid as long as the source is
      * error  set on failure: why, in words
@@ -168,7 +171,7 @@ void config_advise(const struct config *config, struct diagnosis *d);
 void config_free(struct config *config);
 
 /* All INI files that were read, the main one first, then the paths of other files that values name
- * (certificates, keys, passphrases): what a bundle must carry. A file that is named for two purposes
+ * (certificates, keys, passphrases), and CONFIG_SYSTEM_CA: what a bundle must carry. A file that is named for two purposes
  * is of the later kind. */
 enum config_file_kind {
     CONFIG_FILE_INI,

@@ -327,7 +327,10 @@ static void name_files(struct loaded *l, const struct section *section, const st
                       CONFIG_FILE_SECRET);
     name_certificates(l, s->backend_certificate, s->backend_certificate_count, CONFIG_FILE_BACKEND,
                       CONFIG_FILE_BACKEND);
-    add_file(l, s->backend_ca, CONFIG_FILE_BACKEND, loaded_origin(l, section, "backend_ca"));
+    if (s->backend_ca != NULL)
+        add_file(l, s->backend_ca, CONFIG_FILE_BACKEND, loaded_origin(l, section, "backend_ca"));
+    else if (s->backend_verify == BACKEND_VERIFY_FULL || s->backend_verify == BACKEND_VERIFY_CHAIN)
+        add_file(l, CONFIG_SYSTEM_CA, CONFIG_FILE_BACKEND, s->origin);
 }
 
 static void build(struct loader *loader, const char *fqdn)

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: ISC */
-/* Configuration files from the disk. */
+/* Configuration files from the disk, and the authorities that the system trusts. */
 #include "proxy/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
+#include <openssl/x509.h>
 
 struct disk_file {
     struct disk_file *before;
@@ -44,7 +49,7 @@ void disk_source_clear(struct disk_source *disk)
     }
 }
 
-/* The whole of `fd` into f->text, whose size is one more than it may have. NULL: good. */
+/* What `fd` has left into f->text, whose size is one more than it may have. NULL: good. */
 static const char *read_all(int fd, struct disk_file *f)
 {
     while (f->len < f->size) {
@@ -61,10 +66,23 @@ static const char *read_all(int fd, struct disk_file *f)
     return "it changed while it was read";
 }
 
-/* Non-blocking, so that a FIFO named by mistake is refused instead of waited for. */
-static const char *read_file(struct disk_file *f)
+/* A first file gets a block of its own, so that no growth leaves a copy of a key behind. */
+static bool grow(struct disk_file *f, size_t more)
 {
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char *text = realloc(f->text, f->len + more + 1);
+
+    if (text == NULL)
+        return false;
+    f->text = text;
+    f->size = f->len + more + 1;
+    return true;
+}
+
+/* The file at `path` behind what is there. Non-blocking, so that a FIFO named by mistake is refused
+ * instead of waited for. */
+static const char *append_file(struct disk_file *f, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     const char *error = NULL;
     struct stat st;
 
@@ -78,13 +96,64 @@ static const char *read_file(struct disk_file *f)
         error = "it is no regular file";
     else if (st.st_size > (off_t)DISK_FILE_OCTETS)
         error = "it is larger than 1 MiB";
-    if (error == NULL) {
-        f->size = (size_t)st.st_size + 1;
-        f->text = malloc(f->size);
-        error = f->text == NULL ? strerror(ENOMEM) : read_all(fd, f);
-    }
+    else if (!grow(f, (size_t)st.st_size))
+        error = strerror(ENOMEM);
+    else
+        error = read_all(fd, f);
     close(fd);
     return error;
+}
+
+/* ---- the system's authorities ---- */
+
+/* `0a775a30.0`: what c_rehash makes, and OpenSSL looks for, in a folder of certificates. */
+static int is_hashed(const struct dirent *entry)
+{
+    return strlen(entry->d_name) > 9 && strspn(entry->d_name, "0123456789abcdef") == 8 &&
+           entry->d_name[8] == '.';
+}
+
+/* A link that leads nowhere is not missed. */
+static const char *append_folder(struct disk_file *f, const char *folder)
+{
+    struct dirent **entry;
+    int count = scandir(folder, &entry, is_hashed, alphasort);
+    const char *error = NULL;
+    char path[PATH_MAX];
+
+    if (count < 0)
+        return strerror(errno);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, entry[i]->d_name);
+        free(entry[i]);
+        if (error != NULL || append_file(f, path) != NULL)
+            continue;
+        if (grow(f, 1))
+            f->text[f->len++] = '\n';
+        else
+            error = strerror(ENOMEM);
+    }
+    free(entry);
+    return error;
+}
+
+/* Where OpenSSL would look. Debian has them in one file beside the folder's links, where OpenSSL
+ * itself does not look, and an image without links may have that alone. */
+static const char *append_authorities(struct disk_file *f)
+{
+    const char *file = secure_getenv(X509_get_default_cert_file_env());
+    const char *folder = secure_getenv(X509_get_default_cert_dir_env());
+    const char *const usual[] = {X509_get_default_cert_file(),
+                                 "/etc/ssl/certs/ca-certificates.crt"};
+    const char *error = NULL;
+
+    if (file != NULL)
+        return append_file(f, file);
+    for (size_t i = 0; folder == NULL && i < sizeof usual / sizeof *usual; i++)
+        if (append_file(f, usual[i]) == NULL)
+            return NULL;
+    error = append_folder(f, folder == NULL ? X509_get_default_cert_dir() : folder);
+    return error == NULL && f->len == 0 ? "there are none where OpenSSL looks for them" : error;
 }
 
 static bool on_read(void *context, const char *path, struct span *text, const char **error)
@@ -98,7 +167,10 @@ static bool on_read(void *context, const char *path, struct span *text, const ch
     f = calloc(1, sizeof(*f));
     if (f != NULL)
         f->path = strdup(path);
-    *error = f == NULL || f->path == NULL ? strerror(ENOMEM) : read_file(f);
+    if (f == NULL || f->path == NULL)
+        *error = strerror(ENOMEM);
+    else
+        *error = strcmp(path, CONFIG_SYSTEM_CA) == 0 ? append_authorities(f) : append_file(f, path);
     if (*error != NULL) {
         file_free(f);
         return false;

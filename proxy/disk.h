@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Configuration files from the disk: what the master and `check` read from. */
+/* Configuration files from the disk, and the system's authorities (CONFIG_SYSTEM_CA): what the
+ * master and `check` read from. */
 #ifndef STARTTLSD_DISK_H
 #define STARTTLSD_DISK_H
 

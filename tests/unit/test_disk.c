@@ -121,6 +121,55 @@ static void the_machine_has_a_name(void **state)
     assert_ptr_equal(machine_fqdn(), name);
 }
 
+/* What CONFIG_SYSTEM_CA reads; the caller's to free. NULL: *error. */
+static char *authorities(const char **error)
+{
+    struct disk_source disk;
+    struct config_source source = disk_source(&disk);
+    struct span text = {NULL, 0};
+    char *copy = NULL;
+
+    disk_source_init(&disk);
+    if (source.read(source.context, CONFIG_SYSTEM_CA, &text, error))
+        copy = strndup(text.data, text.len);
+    disk_source_clear(&disk);
+    return copy;
+}
+
+static void authorities_come_from_where_openssl_looks(void **state)
+{
+    char link[96], other[96];
+    const char *error = NULL;
+    char *text;
+
+    put_file(3);
+    setenv("SSL_CERT_FILE", path, 1);
+    text = authorities(&error);
+    assert_string_equal(text, "xxx");
+    free(text);
+    setenv("SSL_CERT_FILE", "/gone.pem", 1);
+    assert_null(authorities(&error));
+    assert_string_equal(error, "No such file or directory");
+    unsetenv("SSL_CERT_FILE");
+
+    setenv("SSL_CERT_DIR", folder, 1);
+    assert_null(authorities(&error));
+    assert_string_equal(error, "there are none where OpenSSL looks for them");
+    snprintf(link, sizeof link, "%s/0a775a30.0", folder);
+    snprintf(other, sizeof other, "%s/0a775a30.1", folder);
+    assert_int_equal(symlink("file", link), 0);
+    assert_int_equal(symlink("gone", other), 0);
+    text = authorities(&error);
+    assert_string_equal(text, "xxx\n");
+    free(text);
+    unlink(link);
+    unlink(other);
+    setenv("SSL_CERT_DIR", "/gone", 1);
+    assert_null(authorities(&error));
+    assert_string_equal(error, "No such file or directory");
+    unsetenv("SSL_CERT_DIR");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +177,7 @@ int main(void)
         cmocka_unit_test(a_file_is_read_once),
         cmocka_unit_test(what_is_no_file_is_refused_at_once),
         cmocka_unit_test(the_machine_has_a_name),
+        cmocka_unit_test(authorities_come_from_where_openssl_looks),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
