@@ -14,6 +14,7 @@
 #include "proxy/bundle.h"
 #include "proxy/disk.h"
 #include "proxy/privsep.h"
+#include "proxy/tls_backend.h"
 #include "proxy/tls_context.h"
 #include "proxy/tls_expiry.h"
 
@@ -72,6 +73,20 @@ static void judge_certificates(const struct config *config, const struct config_
     }
 }
 
+/* The same towards backends; all at once, so that authorities which services share are read once. */
+static void judge_backend_tls(const struct config *config, const struct config_source *source,
+                              struct diagnosis *d)
+{
+    struct tls_backend **b = calloc(config->service_count + 1, sizeof(struct tls_backend *));
+
+    for (size_t i = 0; b != NULL && i < config->service_count; i++)
+        if (config->service[i].policy.backend_tls != BACKEND_TLS_NONE)
+            b[i] = tls_backend_new(config, &config->service[i], source, d);
+    for (size_t i = 0; b != NULL && i < config->service_count; i++)
+        tls_backend_free(b[i]);
+    free(b);
+}
+
 /* There to be written, or to be made; nothing is made yet. */
 static bool can_write(const char *path)
 {
@@ -112,6 +127,7 @@ void generation_judge(const struct config *config, const struct config_source *s
                       struct diagnosis *d)
 {
     judge_certificates(config, source, d);
+    judge_backend_tls(config, source, d);
     judge_log(config, d);
     judge_privileges(config, d);
 }

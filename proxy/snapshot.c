@@ -10,6 +10,7 @@
 
 #include "protocols/learned.h"
 #include "proxy/snapshot_learned.h"
+#include "proxy/tls_backend.h"
 #include "proxy/tls_context.h"
 
 static void snapshot_clear(struct snapshot *s)
@@ -17,6 +18,7 @@ static void snapshot_clear(struct snapshot *s)
     for (size_t i = 0; s->service != NULL && i < s->config->service_count; i++) {
         if (s->service[i].tls != NULL)
             tls_context_free(s->service[i].tls);
+        tls_backend_free(s->service[i].backend_tls);
         free(s->service[i].learned);
         if (s->service[i].quota != NULL)
             quota_put(s->service[i].quota);
@@ -58,6 +60,8 @@ static bool build_services(struct snapshot *s, const struct config_source *sourc
         if (c->policy.tls != FRONT_NONE)
             s->service[i].tls =
                 tls_context_new(config, c, source, tickets, config->ticket_lifetime_ms / 1000, d);
+        if (c->policy.backend_tls != BACKEND_TLS_NONE)
+            s->service[i].backend_tls = tls_backend_new(config, c, source, d);
     }
     return diagnosis_errors(d) == 0;
 }

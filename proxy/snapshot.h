@@ -13,11 +13,13 @@
 #include "proxy/bundle.h"
 #include "proxy/quota.h"
 
+struct tls_backend;
 struct tls_tickets;
 
 struct snapshot_service {
     const struct service *config;
     SSL_CTX *tls;                     /* the first certificate's; it picks others by name itself */
+    struct tls_backend *backend_tls;  /* NULL: the backends are spoken to in the clear */
     size_t first_backend;             /* index of its first backend on the boards */
     struct quota *quota;              /* what all workers' sessions of it have; counted */
     struct snapshot_learned *learned; /* NULL: a service that needs none (snapshot_learned.h) */

@@ -17,6 +17,7 @@
 struct reading {
     struct tls_certificate *certificate;
     const struct certificate *where;
+    const char *key;
     const struct config_source *source;
     const char *section;
     struct diagnosis *diagnosis;
@@ -28,11 +29,11 @@ struct passphrase {
     bool was_asked;
 };
 
-#define KEY "certificate"
 #define COMPLAIN(r, remedy, ...)                                                                   \
-    diagnosis_error((r)->diagnosis, (r)->where->origin, (r)->section, KEY, remedy, __VA_ARGS__)
+    diagnosis_error((r)->diagnosis, (r)->where->origin, (r)->section, (r)->key, remedy, __VA_ARGS__)
 #define WARN(r, remedy, ...)                                                                       \
-    diagnosis_warning((r)->diagnosis, (r)->where->origin, (r)->section, KEY, remedy, __VA_ARGS__)
+    diagnosis_warning((r)->diagnosis, (r)->where->origin, (r)->section, (r)->key, remedy,          \
+                      __VA_ARGS__)
 
 /* A read-only BIO over the file, or NULL with a complaint. */
 static BIO *open_text(const struct reading *r, const char *path, struct span *text)
@@ -234,10 +235,10 @@ static void look_for_trouble(const struct reading *r)
 }
 
 bool tls_certificate_read(struct tls_certificate *c, const struct certificate *where,
-                          const struct config_source *source, const char *section,
+                          const char *key, const struct config_source *source, const char *section,
                           struct diagnosis *d)
 {
-    const struct reading r = {c, where, source, section, d};
+    const struct reading r = {c, where, key, source, section, d};
 
     *c = (struct tls_certificate){.chain = sk_X509_new_null()};
     if (c->chain == NULL)

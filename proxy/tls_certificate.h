@@ -16,14 +16,15 @@ struct tls_certificate {
 };
 
 /*
- * Read what `where` names. Every complaint goes to `d`, with the line of the key and `section`; a
+ * Read what `where` names. Every complaint goes to `d`, with the line of `key` and `section`; a
  * date that is past, or yet to come, is a warning.
  *
- * c  set on success; the caller clears it
+ * c    set on success; the caller clears it
+ * key  that names it: `certificate`, `backend_certificate`
  */
 MUST_CHECK bool tls_certificate_read(struct tls_certificate *c, const struct certificate *where,
-                                     const struct config_source *source, const char *section,
-                                     struct diagnosis *d);
+                                     const char *key, const struct config_source *source,
+                                     const char *section, struct diagnosis *d);
 void tls_certificate_clear(struct tls_certificate *c);
 
 #endif

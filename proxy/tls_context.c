@@ -212,7 +212,8 @@ static bool add_certificates(struct building *b)
     for (size_t i = 0; i < s->certificate_count; i++) {
         struct tls_certificate c = {NULL};
 
-        if (!tls_certificate_read(&c, &s->certificate[i], b->source, b->section, b->diagnosis)) {
+        if (!tls_certificate_read(&c, &s->certificate[i], "certificate", b->source, b->section,
+                                  b->diagnosis)) {
             ok = false;
             continue;
         }

@@ -59,7 +59,7 @@ static void note(struct tls_expiry *e, const struct service *service,
 {
     struct tls_certificate c = {0};
 
-    if (!tls_certificate_read(&c, where, source, service->name, d))
+    if (!tls_certificate_read(&c, where, "certificate", source, service->name, d))
         return;
     e->noted[e->count++] = (struct noted){service, where, c.leaf};
     c.leaf = NULL; /* ours now */
@@ -73,13 +73,16 @@ struct tls_expiry *tls_expiry_new(const struct config *config, const struct conf
     size_t total = 0;
 
     for (size_t i = 0; i < config->service_count; i++)
-        total += config->service[i].certificate_count;
+        total +=
+            config->service[i].certificate_count + config->service[i].backend_certificate_count;
     e = calloc(1, sizeof *e + total * sizeof e->noted[0]);
     for (size_t i = 0; e != NULL && i < config->service_count; i++) {
         const struct service *s = &config->service[i];
 
         for (size_t k = 0; k < s->certificate_count; k++)
             note(e, s, &s->certificate[k], source, d);
+        for (size_t k = 0; k < s->backend_certificate_count; k++)
+            note(e, s, &s->backend_certificate[k], source, d);
     }
     diagnosis_free(d);
     return e;

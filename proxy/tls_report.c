@@ -32,6 +32,8 @@ static const struct wording {
     {SSL_R_EE_KEY_TOO_SMALL, "its key is too small"},
     {SSL_R_CA_KEY_TOO_SMALL, "the key of an authority in its chain is too small"},
     {SSL_R_CA_MD_TOO_WEAK, "it is signed over a weak digest"},
+    {SSL_R_DH_KEY_TOO_SMALL, "its Diffie-Hellman group is too small"},
+    {SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED, "no secure renegotiation (RFC 5746)"},
 };
 
 static const char *wording_of(int reason)
@@ -42,11 +44,18 @@ static const char *wording_of(int reason)
     return NULL;
 }
 
+#define OUR_REASON 100
+
+void tls_report_raise(const char *words)
+{
+    ERR_raise_data(ERR_LIB_USER, OUR_REASON, "%s", words);
+}
+
 /* One entry of the queue. */
-static void describe(unsigned long error, char *space, size_t size)
+static void describe(unsigned long error, const char *data, char *space, size_t size)
 {
     int reason = ERR_GET_REASON(error);
-    const char *text = ERR_reason_error_string(error);
+    const char *text = ERR_GET_LIB(error) == ERR_LIB_USER ? data : ERR_reason_error_string(error);
 
     if (ERR_SYSTEM_ERROR(error)) {
         snprintf(space, size, "%s", strerror(reason));
@@ -67,18 +76,25 @@ static void describe(unsigned long error, char *space, size_t size)
 
 /* The first is the cause; later ones say who passed it on. Only a word of TLS itself tells more
  * than one from the depths of libcrypto. */
+static bool tells_more(unsigned long error, unsigned long first)
+{
+    return first == 0 ||
+           (ERR_GET_LIB(first) != ERR_LIB_SSL && ERR_GET_LIB(first) != ERR_LIB_USER &&
+            ERR_GET_LIB(error) == ERR_LIB_SSL && wording_of(ERR_GET_REASON(error)) != NULL);
+}
+
 const char *tls_report_error(const char *errno_text, char *space, size_t size)
 {
     unsigned long first = 0, error;
+    const char *data;
 
-    while ((error = ERR_get_error()) != 0)
-        if (first == 0 || (ERR_GET_LIB(first) != ERR_LIB_SSL && ERR_GET_LIB(error) == ERR_LIB_SSL &&
-                           wording_of(ERR_GET_REASON(error)) != NULL))
-            first = error;
-    if (first != 0)
-        describe(first, space, size);
-    else
-        snprintf(space, size, "%s", errno_text == NULL ? "connection closed" : errno_text);
+    snprintf(space, size, "%s", errno_text == NULL ? "connection closed" : errno_text);
+    while ((error = ERR_get_error_all(NULL, NULL, NULL, &data, NULL)) != 0) {
+        if (!tells_more(error, first))
+            continue;
+        first = error;
+        describe(error, data, space, size);
+    }
     return space;
 }
 

@@ -10,6 +10,9 @@
 /* Adds tls= cipher= group= resumed= sni= to a line; nothing if `ssl` is NULL or not that far. */
 void tls_report_session(const SSL *ssl, struct log_line *line);
 
+/* Put words of our own into OpenSSL's error queue, from inside one of its callbacks. */
+void tls_report_raise(const char *words);
+
 /* Empty OpenSSL's error queue into one text: the first, most telling reason. Never NULL.
  *
  * errno_text  what the socket said, if OpenSSL has nothing to say; may be NULL */

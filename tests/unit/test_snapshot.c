@@ -6,6 +6,7 @@
 
 #include "protocols/learned.h"
 #include "proxy/snapshot_learned.h"
+#include "proxy/tls_backend.h"
 #include "tests/unit/tls_peer.h"
 
 #define INI "/test/starttlsd.ini"
@@ -102,6 +103,27 @@ static void every_service_gets_its_context(void **state)
     assert_string_equal(o.cn, "b");
     SSL_SESSION_free(o.session);
     assert_false(peer_can(s->service[1].tls, &(struct peer_wish){.max = TLS1_2_VERSION}));
+    snapshot_put(s);
+}
+
+/* The bundle brings the system's authorities, too. */
+static void backends_get_their_context_where_tls_is_wanted(void **state)
+{
+    char *error;
+    struct snapshot *s =
+        build(bundle_of("[defaults]\ncertificate = /test/a.pem\n" SERVICE(
+                  "mx", "2525", "backend = 127.0.0.1:25") SERVICE("submission", "2587",
+                                                                  "backend = mail.example:587\n"
+                                                                  "backend_tls = starttls")),
+              2, &error);
+    SSL *ssl;
+
+    assert_non_null(s);
+    assert_null(s->service[0].backend_tls);
+    assert_non_null(s->service[1].backend_tls);
+    ssl = tls_backend_ssl(s->service[1].backend_tls, 0);
+    assert_non_null(ssl);
+    SSL_free(ssl);
     snapshot_put(s);
 }
 
@@ -238,6 +260,7 @@ static int start(void **state)
     peer_pair("/test/a.pem", "EC", "a", "DNS:a.example");
     peer_pair("/test/b.pem", "EC", "b", "DNS:b.example");
     peer_file("/test/broken.pem", peer_key_pem(key, NULL));
+    peer_file(CONFIG_SYSTEM_CA, peer_x509_pem(peer_x509(key, "root", NULL, -1, 9, NULL, NULL)));
     EVP_PKEY_free(key);
     tickets = tls_tickets_new();
     if (tickets == NULL || !tls_ticket_keys_rotate(&keys, 1))
@@ -263,6 +286,7 @@ int main(void)
         cmocka_unit_test(nothing_but_memory_is_needed), /* first: what OpenSSL puts off is still
                                                            undone */
         cmocka_unit_test(every_service_gets_its_context),
+        cmocka_unit_test(backends_get_their_context_where_tls_is_wanted),
         cmocka_unit_test(what_backends_have_in_common_follows_the_board),
         cmocka_unit_test(last_session_takes_it_away),
         cmocka_unit_test(one_bad_service_refuses_all),

@@ -108,6 +108,20 @@ static void socket_speaks_where_openssl_is_silent(void **state)
     assert_string_equal(tls_report_error(NULL, why, 9), "a record");
 }
 
+/* A callback's, which OpenSSL answers with an error of its own. */
+static void words_of_our_own_come_first(void **state)
+{
+    char why[64];
+
+    ERR_clear_error();
+    tls_report_raise("its certificate is 100 %d wrong");
+    ERR_raise(ERR_LIB_SSL, SSL_R_CERTIFICATE_VERIFY_FAILED);
+    ERR_raise(ERR_LIB_SSL, SSL_R_NO_SHARED_CIPHER);
+    assert_string_equal(tls_report_error("unused", why, sizeof why),
+                        "its certificate is 100 %d wrong");
+    assert_int_equal(ERR_peek_error(), 0);
+}
+
 static int start(void **state)
 {
     struct peer_service s;
@@ -135,6 +149,7 @@ int main(void)
         cmocka_unit_test(failed_handshakes_are_explained),
         cmocka_unit_test(octets_that_are_no_handshake_are_named),
         cmocka_unit_test(socket_speaks_where_openssl_is_silent),
+        cmocka_unit_test(words_of_our_own_come_first),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
