@@ -145,6 +145,9 @@ fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds, two at a time (libFuzz
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
 	@$(MAKE) --no-print-directory -j 2 $(patsubst tests/fuzz/fuzz_%.c,fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
 
+bench: $(B)/starttlsd ## what TLS towards the backend costs: CPU of a worker for bulk, with it and without
+	@$(PYTHON) bench/reencryption.py --program $(B)/starttlsd $(BENCH_ARGS)
+
 fuzz-%:
 	@fuzzer=fuzz_$*; mkdir -p build/fuzz/corpus/$$fuzzer; seeds=tests/fuzz/seeds/$$fuzzer; \
 	build/fuzz/tests/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
@@ -190,5 +193,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test peers deps unit differential e2e asan fuzz fuzzers objects lint format docs install dist clean help
+.PHONY: all demo test peers deps unit differential e2e asan fuzz bench fuzzers objects lint format docs install dist clean help
 .SECONDARY:

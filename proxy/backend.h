@@ -11,11 +11,13 @@
 
 /* How far a session has got in trying. All zero: at the beginning. */
 struct backend_try {
-    uint32_t backend; /* of the service; the one in hand */
-    uint32_t address; /* the next of its addresses */
-    uint32_t tries;   /* addresses given out so far */
-    bool has_failed;  /* some address of the backend in hand has */
-    enum end failure; /* the last one, for the client; END_NONE: none was met */
+    uint32_t backend;     /* of the service; the one in hand */
+    uint32_t address;     /* the next of its addresses */
+    uint32_t tries;       /* addresses given out so far */
+    bool has_failed;      /* some address of the backend in hand has */
+    bool is_tls_hopeless; /* the handshake has failed at the address in hand, and we may do without
+                           */
+    enum end failure;     /* the last one, for the client; END_NONE: none was met */
 };
 
 enum backend_next {

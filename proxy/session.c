@@ -104,6 +104,8 @@ static int backend_events(const struct session *s)
 
     if (s->backend_state == BACKEND_STATE_CONNECTING)
         return EV_WRITE;
+    if (s->backend_state == BACKEND_STATE_SHAKING)
+        return events | (s->task.is_queued ? 0 : EV_READ);
     if (is_read(s, SIDE_BACKEND) && !s->backend.is_wire_eof)
         events |= EV_READ;
     return events;
@@ -116,6 +118,7 @@ static ev_tstamp backend_due(const struct session *s)
     switch (s->backend_state) {
     case BACKEND_STATE_WAITING: return deadline_now() + RESOLVE_POLL_MS / 1000.;
     case BACKEND_STATE_QUEUED: return deadline_after(s->phase_since, QUOTA_WAIT_MS);
+    case BACKEND_STATE_SHAKING:
     case BACKEND_STATE_CONNECTED: return deadline_after(s->phase_since, c->greeting_timeout_ms);
     case BACKEND_STATE_NONE:
     case BACKEND_STATE_CONNECTING: return deadline_after(s->phase_since, c->connect_timeout_ms);
@@ -208,11 +211,11 @@ void session_lose(struct session *s, enum side side)
 {
     const struct stream *stream = session_stream(s, side);
 
+    if (stream->failed == STREAM_BAD_TLS)
+        session_log_tls_failed(s, side, stream->failure);
     if (stream->is_starved || stream->failed == STREAM_OUT_OF_MEMORY) {
         session_fail(s, stream->failure);
     } else if (side == SIDE_CLIENT) {
-        if (stream->failed == STREAM_BAD_TLS)
-            session_log_tls_failed(s, SIDE_CLIENT, stream->failure);
         session_close(s, lost_client_end(s), true);
     } else if (s->phase == PHASE_BACKEND) {
         session_next_backend(s, END_BACKEND_UNREACHABLE, stream->failure);
@@ -383,6 +386,8 @@ static void on_task(struct task *task)
         shake(s);
         return;
     }
+    if (s->backend_state == BACKEND_STATE_SHAKING)
+        session_shake_backend(s);
     if (s->backend_state == BACKEND_STATE_QUEUED && s->place.state == QUOTA_IN)
         session_connect(s);
     run(s);
@@ -397,19 +402,23 @@ static void write_on(struct session *s, int revents)
     flush(s);
 }
 
+/* A handshake goes on when it is its turn. */
+static void shake_on(struct session *s, enum side side, int revents)
+{
+    if ((revents & EV_WRITE) && !stream_flush(session_stream(s, side)))
+        session_lose(s, side);
+    else
+        engine_patiently(s->engine, &s->task);
+    session_rearm(s);
+}
+
 static void on_client(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct session *s = w->data;
 
     note_ready(s, SIDE_CLIENT, w, revents, client_events(s));
     switch (s->phase) {
-    case PHASE_HANDSHAKE:
-        if ((revents & EV_WRITE) && !stream_flush(&s->client))
-            session_lose(s, SIDE_CLIENT);
-        else
-            engine_patiently(s->engine, &s->task);
-        session_rearm(s);
-        break;
+    case PHASE_HANDSHAKE: shake_on(s, SIDE_CLIENT, revents); break;
     case PHASE_CLOSING:
         session_linger(s, false);
         session_rearm(s);
@@ -436,6 +445,10 @@ static void on_backend(struct ev_loop *loop, ev_io *w, int revents)
         return;
     }
     note_ready(s, SIDE_BACKEND, w, revents, backend_events(s));
+    if (s->backend_state == BACKEND_STATE_SHAKING) {
+        shake_on(s, SIDE_BACKEND, revents);
+        return;
+    }
     write_on(s, revents);
     run(s);
 }

@@ -41,6 +41,7 @@ enum backend_state {
     BACKEND_STATE_WAITING, /* for the resolver's answer */
     BACKEND_STATE_QUEUED,  /* for a connection that another session has */
     BACKEND_STATE_CONNECTING,
+    BACKEND_STATE_SHAKING, /* hands, for TLS */
     BACKEND_STATE_CONNECTED
 };
 
@@ -137,6 +138,16 @@ void session_connect_late(struct session *s);
 
 /* The socket is writable. */
 void session_connect_ready(struct session *s);
+
+/* TLS with the backend begins: in place of its greeting, or behind its go-ahead. */
+void session_secure_backend(struct session *s);
+
+/* One step of that handshake. */
+void session_shake_backend(struct session *s);
+
+/* It has failed: the same backend in the clear, where the administrator takes what is offered; else
+ * the next one. */
+void session_backend_not_secured(struct session *s);
 
 /* STARTTLS in mid-session: behind it, another backend connection begins everything anew. */
 void session_leave_backend(struct session *s);

@@ -46,7 +46,7 @@ void session_leave_backend(struct session *s)
 {
     if (s->backend.fd < 0)
         return;
-    stream_flush(&s->backend); /* its farewell; what it does not take of that is no loss */
+    stream_part(&s->backend); /* its farewell; what it does not take of that is no loss */
     drop_backend(s);
     quota_leave(s->quota, &s->place);
     s->try = (struct backend_try){0};
@@ -113,10 +113,22 @@ static bool has_turn(struct session *s)
     return s->place.state == QUOTA_IN;
 }
 
+/* To connect to the address in hand. False: it is none to connect to. */
+static bool has_begun(struct session *s)
+{
+    int fd = backend_connect(&s->backend_address);
+
+    if (fd >= 0)
+        watch(s, fd);
+    else if (is_our_shortage(errno))
+        session_fail(s, strerror(errno));
+    else
+        note_errno(s, errno);
+    return fd >= 0 || s->phase == PHASE_CLOSING;
+}
+
 void session_connect(struct session *s)
 {
-    int fd;
-
     if (s->phase != PHASE_BACKEND)
         session_set_phase(s, PHASE_BACKEND);
     if (!has_turn(s))
@@ -132,16 +144,9 @@ void session_connect(struct session *s)
         case BACKEND_NEXT_NONE: give_up(s); return;
         case BACKEND_NEXT_ADDRESS: break;
         }
-        fd = backend_connect(&s->backend_address);
-        if (fd >= 0) {
-            watch(s, fd);
+        s->try.is_tls_hopeless = false;
+        if (has_begun(s))
             return;
-        }
-        if (is_our_shortage(errno)) {
-            session_fail(s, strerror(errno));
-            return;
-        }
-        note_errno(s, errno);
     }
 }
 
@@ -150,6 +155,24 @@ void session_next_backend(struct session *s, enum end failure, const char *why)
     note_failure(s, failure, why);
     drop_backend(s);
     session_connect(s);
+}
+
+/* It may be a matter of versions; with opportunistic TLS nobody was verified either. */
+void session_backend_not_secured(struct session *s)
+{
+    const struct policy *policy = &s->service->config->policy;
+    const char *why = s->backend.failure;
+
+    if (policy->backend_tls != BACKEND_TLS_STARTTLS || policy->is_backend_enforced) {
+        session_next_backend(s, END_BACKEND_TLS_FAILED, why);
+        return;
+    }
+    session_log_backend_failed(s, why);
+    drop_backend(s);
+    s->try.is_tls_hopeless = true;
+    s->try.tries++; /* another connection */
+    if (!has_begun(s))
+        session_connect(s);
 }
 
 void session_connect_late(struct session *s)
@@ -161,6 +184,9 @@ void session_connect_late(struct session *s)
             session_connect(s);
         else
             refuse(s);
+        return;
+    case BACKEND_STATE_SHAKING:
+        session_next_backend(s, END_BACKEND_TLS_FAILED, "no TLS in time");
         return;
     case BACKEND_STATE_NONE:
     case BACKEND_STATE_CONNECTING:
@@ -181,5 +207,9 @@ void session_connect_ready(struct session *s)
         return;
     }
     set_state(s, BACKEND_STATE_CONNECTED);
+    if (s->service->config->policy.backend_tls == BACKEND_TLS_IMPLICIT) {
+        session_secure_backend(s);
+        return;
+    }
     session_tell(s, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
 }

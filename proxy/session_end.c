@@ -41,7 +41,7 @@ static void close_backend(struct session *s, bool is_reset)
 {
     ev_io_stop(s->engine->loop, &s->backend_io);
     if (!is_reset)
-        stream_flush(&s->backend);
+        stream_part(&s->backend);
     /* What it did not take is lost: no half line or message may end in good order. */
     if (is_reset || stream_has_out(&s->backend) || s->backend.failed != STREAM_WELL)
         stream_reset(&s->backend);

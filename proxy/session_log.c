@@ -130,6 +130,7 @@ void session_log_end(struct session *s)
     log_server(&line, s);
     tls_report_session(s->client.ssl, &line);
     log_endpoint(&line, "backend", &s->backend_address);
+    tls_report_backend(s->backend.ssl, &line);
     log_text(&line, "phase", phase_name[s->phase]);
     log_text(&line, "auth", auth_name(s));
     log_number(&line, "auth_failures", s->auth_failures);

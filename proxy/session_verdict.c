@@ -77,8 +77,11 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
     case VERDICT_CONNECT: session_connect(s); return;
     case VERDICT_NEXT_BACKEND: session_next_backend(s, v->end, v->text.data); return;
     case VERDICT_START_TLS:
-        put(s, SIDE_CLIENT, v->text, false);
-        session_start_tls(s);
+        put(s, v->to, v->text, false);
+        if (v->to == SIDE_CLIENT)
+            session_start_tls(s);
+        else
+            session_secure_backend(s);
         return;
     case VERDICT_TUNNEL: enter_tunnel(s, v, side, window); return;
     case VERDICT_CLOSE:
@@ -92,8 +95,11 @@ static void carry_out(struct session *s, const struct verdict *v, enum side side
 void session_tell(struct session *s, enum event_kind kind, enum side side, enum end reason)
 {
     static const struct span nothing = {"", 0};
-    struct event event = {
-        .kind = kind, .side = side, .reason = reason, .space = s->engine->scratch->space};
+    struct event event = {.kind = kind,
+                          .side = side,
+                          .reason = reason,
+                          .is_tls_hopeless = s->try.is_tls_hopeless,
+                          .space = s->engine->scratch->space};
     struct verdict v = s->protocol->step(s->machine, &event, nothing);
 
     assert(v.take == 0);

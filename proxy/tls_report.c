@@ -121,3 +121,13 @@ void tls_report_session(const SSL *ssl, struct log_line *line)
     if (ssl != NULL)
         log_text(line, "sni", SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
 }
+
+void tls_report_backend(const SSL *ssl, struct log_line *line)
+{
+    const SSL_CIPHER *cipher = ssl == NULL ? NULL : SSL_get_current_cipher(ssl);
+
+    if (cipher == NULL)
+        return;
+    log_text(line, "backend_tls", SSL_get_version(ssl));
+    log_text(line, "backend_cipher", SSL_CIPHER_get_name(cipher));
+}

@@ -10,6 +10,9 @@
 /* Adds tls= cipher= group= resumed= sni= to a line; nothing if `ssl` is NULL or not that far. */
 void tls_report_session(const SSL *ssl, struct log_line *line);
 
+/* Adds backend_tls= backend_cipher=, likewise. */
+void tls_report_backend(const SSL *ssl, struct log_line *line);
+
 /* Put words of our own into OpenSSL's error queue, from inside one of its callbacks. */
 void tls_report_raise(const char *words);
 

@@ -7,6 +7,7 @@ import uuid
 
 from gateway import eventually
 from mailboxes import USERS, Mailboxes
+from peers import free_port
 
 CONFIGURATION = """\
 base_dir = {directory}/run
@@ -73,7 +74,8 @@ service imap-login {{
     port = {imap}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps}
+    ssl = yes
   }}
 }}
 service pop3-login {{
@@ -82,7 +84,8 @@ service pop3-login {{
     port = {pop3}
   }}
   inet_listener pop3s {{
-    port = 0
+    port = {pop3s}
+    ssl = yes
   }}
 }}
 """
@@ -127,9 +130,13 @@ class Dovecot:
 
 class DovecotMailboxes(Mailboxes, Dovecot):
     def __init__(self, directory, certificate=None):
-        """certificate: `CHAIN KEY`, and it offers STARTTLS and STLS itself."""
+        """certificate: `CHAIN KEY`, and it offers STARTTLS and STLS itself, and TLS from the first octet at .imaps and
+        .pop3s."""
         self.tls = "ssl = no"
+        self.imaps_port = self.pop3s_port = 0
         if certificate:
+            self.imaps_port, self.pop3s_port = free_port(), free_port()
+            self.imaps, self.pop3s = f"127.0.0.1:{self.imaps_port}", f"127.0.0.1:{self.pop3s_port}"
             self.tls = "ssl = yes\nssl_cert = <{}\nssl_key = <{}".format(*certificate.split())
         self.take_ports()
         super().__init__(directory)
@@ -146,4 +153,5 @@ class DovecotMailboxes(Mailboxes, Dovecot):
         return f"new-{uuid.uuid4().hex}", "secret"
 
     def services(self):
-        return MAILBOXES.format(directory=self.directory, tls=self.tls, imap=self.imap_port, pop3=self.pop3_port)
+        return MAILBOXES.format(directory=self.directory, tls=self.tls, imap=self.imap_port, pop3=self.pop3_port,
+                                imaps=self.imaps_port, pop3s=self.pop3s_port)

@@ -97,18 +97,18 @@ static inline void client_sends(struct ends *e)
     assert_int_equal(BIO_reset(e->out), 1);
 }
 
-static inline void shake_ends(struct ends *e)
+/* ours: the stream's, either role; theirs: the other role */
+static inline void shake_ends_as(struct ends *e, SSL *ours, SSL *theirs)
 {
     enum handshake result = HANDSHAKE_AGAIN;
 
     open_ends(e);
-    e->client = SSL_new(client_ctx);
+    e->client = theirs;
     e->in = BIO_new(BIO_s_mem());
     e->out = BIO_new(BIO_s_mem());
     BIO_set_mem_eof_return(e->in, -1);
     SSL_set_bio(e->client, e->in, e->out);
-    SSL_set_connect_state(e->client);
-    assert_true(stream_start_tls(&e->stream, tls_context_ssl(server_ctx)));
+    assert_true(stream_start_tls(&e->stream, ours));
     for (int i = 0; i < 5; i++) {
         SSL_do_handshake(e->client);
         client_sends(e);
@@ -119,6 +119,19 @@ static inline void shake_ends(struct ends *e)
     assert_int_equal(result, HANDSHAKE_DONE);
     assert_true(SSL_is_init_finished(e->client));
     assert_int_equal(pool_used(&blocks), 0);
+}
+
+static inline SSL *ssl_in_client_role(void)
+{
+    SSL *ssl = SSL_new(client_ctx);
+
+    SSL_set_connect_state(ssl);
+    return ssl;
+}
+
+static inline void shake_ends(struct ends *e)
+{
+    shake_ends_as(e, tls_context_ssl(server_ctx), ssl_in_client_role());
 }
 
 static inline void client_writes(struct ends *e, const char *octets, size_t n)

@@ -232,6 +232,28 @@ static void a_client_hello_in_tiny_records_is_answered(void **state)
     close_ends(&e);
 }
 
+/* Towards a backend: its greeting may come in one segment with the end of the handshake, and no poll
+ * will announce it. */
+static void it_plays_the_clients_role_too(void **state)
+{
+    struct ends e;
+    char got[16];
+    size_t n;
+
+    shake_ends_as(&e, ssl_in_client_role(), tls_context_ssl(server_ctx));
+    client_writes(&e, "220 hello\r\n", 11);
+    client_sends(&e);
+    shows(&e, STREAM_AGAIN, "220 hello\r\n");
+    stream_put(&e.stream, (struct span)SPAN("QUIT\r\n"), true);
+    stream_part(&e.stream);
+    client_receives(&e);
+    assert_int_equal(SSL_read_ex(e.client, got, sizeof got, &n), 1);
+    assert_memory_equal(got, "QUIT\r\n", 6);
+    assert_int_equal(SSL_read_ex(e.client, got, sizeof got, &n), 0);
+    assert_int_equal(SSL_get_error(e.client, 0), SSL_ERROR_ZERO_RETURN);
+    close_ends(&e);
+}
+
 static void a_hello_without_end_is_not_hoarded(void **state)
 {
     /* A handshake message of 128 KiB, announced in its first record (RFC 8446, section 4). */
@@ -387,6 +409,7 @@ int main(void)
         cmocka_unit_test(bulk_is_modest_when_blocks_are_scarce),
         cmocka_unit_test(a_flood_of_key_updates_does_not_grow_memory),
         cmocka_unit_test(octets_that_are_no_record_are_refused),
+        cmocka_unit_test(it_plays_the_clients_role_too),
         cmocka_unit_test(the_clear_window_ends_with_the_clear_text),
         cmocka_unit_test(clear_octets_fail_the_handshake),
     };
