@@ -135,8 +135,7 @@ static void dump_ciphers(const struct key *key, const void *base, FILE *to)
     while (list != NULL && *list != '\0') {
         size_t len = strcspn(list, ":");
 
-        if (len > 0)
-            fprintf(to, "%s = %.*s\n", key->name, (int)len, list);
+        fprintf(to, "%s = %.*s\n", key->name, (int)len, list);
         list += len + (list[len] == ':');
     }
 }

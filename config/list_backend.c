@@ -33,14 +33,17 @@ bool list_fingerprints(const struct parse *p)
 /* What OpenSSL's words are made of; the words themselves it alone knows. */
 static bool is_cipher(struct span word)
 {
+    bool is_colon = true; /* the octet before, as if there were one */
+
     for (size_t i = 0; i < word.len; i++) {
         char low = ascii_lower(word.data[i]);
 
-        if (!((low >= 'a' && low <= 'z') || (low >= '0' && low <= '9') ||
-              strchr("-_+!@=:", low) != NULL))
+        if ((low == ':' && is_colon) ||
+            !((low >= 'a' && low <= 'z') || (low >= '0' && low <= '9') || strchr("-_+!@=:", low)))
             return false;
+        is_colon = low == ':';
     }
-    return true;
+    return !is_colon;
 }
 
 bool list_ciphers(const struct parse *p)
