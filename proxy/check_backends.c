@@ -135,17 +135,25 @@ static void tell_learned(struct report *r, const struct outcome *o)
     }
 }
 
+/* Why what this machine may do is not what clients may do; NULL: it is. */
+static const char *guard_of(const struct service *service)
+{
+    if (service->policy.relay != RELAY_BACKEND)
+        return "`relay` guards it";
+    return service->identity != IDENTITY_NONE ? "by `identity` it knows its clients" : NULL;
+}
+
 static void tell_relay(struct report *r, const struct service *service, const struct outcome *o)
 {
-    const bool is_guarded = service->policy.relay != RELAY_BACKEND;
+    const char *guard = guard_of(service);
 
     switch (o->probe.relay) {
     case PROBE_RELAY_REFUSED:
         report_finding(r, FINDING_OK, "does not relay for this machine: %s", o->probe.answer);
         break;
     case PROBE_RELAY_ACCEPTED:
-        if (is_guarded) {
-            report_finding(r, FINDING_OK, "would relay for this machine, but `relay` guards it");
+        if (guard != NULL) {
+            report_finding(r, FINDING_OK, "would relay for this machine, but %s", guard);
             break;
         }
         report_finding(r, FINDING_PROBLEM, "would relay for this machine: %s", o->probe.answer);
@@ -154,8 +162,8 @@ static void tell_relay(struct report *r, const struct service *service, const st
         report_advice(r, "or your domains, or let the backend no longer trust this machine");
         break;
     case PROBE_RELAY_UNKNOWN:
-        if (is_guarded) {
-            report_finding(r, FINDING_OK, "if it relays for this machine, `relay` guards it");
+        if (guard != NULL) {
+            report_finding(r, FINDING_OK, "if it relays for this machine, %s", guard);
             break;
         }
         report_finding(r, FINDING_WARNING, "may relay for this machine or not: %s",

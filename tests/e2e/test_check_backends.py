@@ -77,6 +77,11 @@ def test_it_may_relay_where_starttlsd_is_the_guard(postfix, check, relay):
     assert "would relay for this machine, but `relay` guards it" in verdicts(report, "ok")
 
 
+def test_it_may_relay_for_those_whom_it_knows(postfix, check):
+    _, report, _ = check(postfix, relay="backend", identity="xclient")
+    assert "would relay for this machine, but by `identity` it knows its clients" in verdicts(report, "ok")
+
+
 def test_a_postfix_that_does_not_relay_says_so_once(postfix_with, check):
     server = postfix_with("mynetworks = 192.0.2.1/32")
     status, report, _ = check(server, relay="backend")
