@@ -178,7 +178,7 @@ install: all ## honours DESTDIR and prefix
 	sed 's|/usr/sbin/starttlsd|$(sbindir)/starttlsd|' deploy/starttlsd.service >$(B)/starttlsd.service
 	install -m 0644 $(B)/starttlsd.service $(DESTDIR)$(unitdir)/starttlsd.service
 	install -m 0644 deploy/starttlsd.sysusers $(DESTDIR)$(sysusersdir)/starttlsd.conf
-	install -m 0644 deploy/starttlsd.ini $(DESTDIR)$(docdir)/examples/starttlsd.ini
+	install -m 0644 deploy/*.ini $(DESTDIR)$(docdir)/examples
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(docdir)
 
 dist: ## a release archive of what is committed, in build/
