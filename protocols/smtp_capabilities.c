@@ -25,7 +25,6 @@ static const struct span never[] = {
     SPAN("X-LINK2STATE"),
     SPAN("TURN"),
     SPAN("ATRN"),
-    SPAN("REQUIRETLS"), /* RFC 8689: the leg to the backend is in the clear */
     /* With these a command has more replies than one, or others. */
     SPAN("PRDR"),
     SPAN("XPRDR"),
@@ -78,6 +77,8 @@ static bool is_kept(const struct policy *policy, bool is_secure, struct span key
         return server_may_log_in(policy, is_secure);
     if (span_equals(keyword, (struct span)SPAN("ETRN"))) /* it makes the backend send */
         return policy->relay == RELAY_BACKEND;
+    if (span_equals(keyword, (struct span)SPAN("REQUIRETLS"))) /* RFC 8689: on all legs */
+        return is_secure && policy->is_backend_verified;
     if (span_equals(keyword, (struct span)SPAN("BINARYMIME"))) /* RFC 3030: needs BDAT */
         return !capability_is_hidden(policy, chunking);
     return true;

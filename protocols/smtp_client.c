@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* SMTP's client role, played toward a backend: where its greeting and its replies begin and end. */
+/* SMTP's client role, played toward a backend: where its replies begin and end. */
 #include "protocols/smtp_client.h"
 
 #include "protocols/reply.h"
-
-void smtp_client_init(struct smtp_client *c)
-{
-    *c = (struct smtp_client){.state = SMTP_CLIENT_GREETING};
-}
 
 enum smtp_client_result smtp_client_line(struct smtp_client *c, struct span window,
                                          struct line *line)
@@ -45,21 +40,4 @@ enum smtp_client_result smtp_client_whole(struct smtp_client *c, struct span win
 void smtp_client_next(struct smtp_client *c)
 {
     c->code = 0;
-}
-
-enum smtp_client_result smtp_client_greet(struct smtp_client *c, struct span window, size_t *take)
-{
-    enum smtp_client_result result = smtp_client_whole(c, window, take);
-
-    if (result == SMTP_CLIENT_BAD || (c->code != 0 && c->code != 220))
-        result = SMTP_CLIENT_BAD;
-    else if (result == SMTP_CLIENT_LAST && *take < window.len)
-        result = SMTP_CLIENT_BAD; /* it cannot know yet what we will ask */
-    if (result == SMTP_CLIENT_BAD)
-        *take = window.len;
-    if (result == SMTP_CLIENT_LAST) {
-        c->state = SMTP_CLIENT_TALKING;
-        smtp_client_next(c);
-    }
-    return result;
 }

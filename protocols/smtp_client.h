@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* SMTP's client role, played toward a backend: where its greeting and its replies begin and end.
- * Held by the server machine, whose commands come from the client; smtp_probe.c has commands of its
- * own. */
+/* SMTP's client role, played toward a backend: where its replies begin and end. What is asked comes
+ * from elsewhere: smtp_approach.c, then the client or smtp_probe.c. */
 #ifndef STARTTLSD_SMTP_CLIENT_H
 #define STARTTLSD_SMTP_CLIENT_H
 
@@ -10,17 +9,10 @@
 /* RFC 5321, section 4.5.3.1.5 says 512; servers in the field say more. */
 #define SMTP_REPLY_LINE_MAX ((size_t)4096)
 
-enum smtp_client_state {
-    SMTP_CLIENT_GREETING, /* nothing is said before the greeting */
-    SMTP_CLIENT_TALKING,  /* greeted: what follows are replies */
-};
-
+/* Blank: all zero. */
 struct smtp_client {
-    enum smtp_client_state state;
     unsigned code; /* of the reply that has begun; 0: none has */
 };
-
-void smtp_client_init(struct smtp_client *c);
 
 enum smtp_client_result {
     SMTP_CLIENT_PARTIAL, /* undecided: again when the window has grown */
@@ -44,17 +36,5 @@ MUST_CHECK enum smtp_client_result smtp_client_whole(struct smtp_client *c, stru
 
 /* The last line has been dealt with: what follows is another reply. */
 void smtp_client_next(struct smtp_client *c);
-
-/*
- * The greeting (RFC 5321, section 4.3.1), all its lines.
- *
- * take  always set: these octets are dealt with
- *
- * PARTIAL  it goes on
- * LAST     220: the backend will serve us
- * BAD      it will not (4xx, 5xx), talks garbage, or talks before it is asked
- */
-MUST_CHECK enum smtp_client_result smtp_client_greet(struct smtp_client *c, struct span window,
-                                                     size_t *take);
 
 #endif

@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: ISC */
-/* From a backend's first octet to the gate: its greeting, and what the client had said to us before
- * a backend was there. A backend that greets badly is left for the next one; with its greeting it
- * has proved itself, and what it then thinks of the client's name is between the two. */
+/* From a backend's first octet to the gate: its approach, and what the client had said to us before a
+ * backend was there. With a good greeting a backend has proved itself, and what it then thinks of the
+ * client's name is between the two. */
+#include <assert.h>
+
 #include "protocols/reply.h"
+#include "protocols/smtp_approach.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/verdict.h"
 
-enum whole { WHOLE_NOT_YET, WHOLE_NEVER, WHOLE_HERE };
-
-/* Is all of the window one reply? Nothing may stand behind it: a backend cannot know yet what we
- * will ask. */
-static enum whole whole_reply(struct smtp_server *s, struct span window)
-{
-    size_t len;
-
-    switch (smtp_client_whole(&s->backend, window, &len)) {
-    case SMTP_CLIENT_PARTIAL:
-    case SMTP_CLIENT_LINE: return window.len < WINDOW_MAX ? WHOLE_NOT_YET : WHOLE_NEVER;
-    case SMTP_CLIENT_BAD: return WHOLE_NEVER;
-    case SMTP_CLIENT_LAST: break;
-    }
-    return len < window.len ? WHOLE_NEVER : WHOLE_HERE;
-}
+static_assert(EVENT_SPACE >= SMTP_APPROACH_SPACE, "what an approach composes fits");
 
 static struct verdict greeted(struct smtp_server *s, enum smtp_phase phase, struct verdict v)
 {
@@ -42,42 +30,30 @@ static struct verdict say_hello(struct smtp_server *s, size_t take, enum smtp_ve
     return verdict_send(SIDE_BACKEND, take, reply_join(s->base.space, EVENT_SPACE, part, 3));
 }
 
-/* Where the client had no greeting of ours, the backend's is passed on, or what the administrator
- * wrote in its place. */
-static struct verdict pass_greeting(struct smtp_server *s, struct span window)
+/* To a client that has had no greeting of ours. The backend's is of use only if nothing has come
+ * between the two: what it said in the clear is not for those inside TLS. */
+static struct verdict pass_greeting(struct smtp_server *s, struct span window, size_t take)
 {
-    const struct span part[] = {
-        SPAN("220 "),
-        span_first(span_of(s->base.policy->greeting), SERVER_GREETING_MAX),
-        LINE_END,
-    };
-
-    if (s->base.policy->greeting != NULL) {
-        smtp_client_next(&s->backend);
-        return greeted(
-            s, SMTP_GATE,
-            verdict_send(SIDE_CLIENT, window.len, reply_join(s->base.space, EVENT_SPACE, part, 3)));
-    }
+    if (s->base.policy->greeting != NULL || !approach_is_greeting_alone(&s->approach))
+        return smtp_greet(s, take);
     smtp_expect(s, PENDING_GREETING);
-    return greeted(s, SMTP_GATE, smtp_answer_step(s, window));
+    return smtp_answer_step(s, window);
 }
 
-static struct verdict greeting(struct smtp_server *s, struct span window)
+static struct verdict ready(struct smtp_server *s, struct span window, size_t take)
 {
-    switch (whole_reply(s, window)) {
-    case WHOLE_NOT_YET: return verdict_more(0);
-    case WHOLE_NEVER:
-        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
-    case WHOLE_HERE: break;
-    }
-    if (s->backend.code != 220)
-        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
     if (s->base.policy->tls != FRONT_STARTTLS)
-        return pass_greeting(s, window);
-    smtp_client_next(&s->backend);
+        return greeted(s, SMTP_GATE, pass_greeting(s, window, take));
     if (s->hello == VERB_UNKNOWN)
-        return greeted(s, SMTP_GATE, verdict_more(window.len));
-    return greeted(s, SMTP_REPLAY, say_hello(s, window.len, s->hello));
+        return greeted(s, SMTP_GATE, verdict_more(take));
+    return greeted(s, SMTP_REPLAY, say_hello(s, take, s->hello));
+}
+
+static struct verdict approach(struct smtp_server *s, struct span window)
+{
+    const struct approach_step step = smtp_approach_step(&s->approach, window, s->base.space);
+
+    return step.state == APPROACH_READY ? ready(s, window, step.take) : approach_verdict(&step);
 }
 
 /* The client has had its reply from us. A backend without EHLO gets HELO; if it does not like the
@@ -85,15 +61,15 @@ static struct verdict greeting(struct smtp_server *s, struct span window)
 static struct verdict replay(struct smtp_server *s, struct span window)
 {
     static const struct span text = SPAN("421 4.4.1 Mail server refuses this session\r\n");
+    enum smtp_client_result result;
     unsigned code;
+    size_t len;
 
-    switch (whole_reply(s, window)) {
-    case WHOLE_NOT_YET: return verdict_more(0);
-    case WHOLE_NEVER: return smtp_violation(s, window);
-    case WHOLE_HERE: break;
-    }
+    result = smtp_client_whole(&s->backend, window, &len);
     code = s->backend.code;
-    if (code / 100 == 3)
+    if (result == SMTP_CLIENT_PARTIAL && window.len < WINDOW_MAX)
+        return verdict_more(0);
+    if (result != SMTP_CLIENT_LAST || len < window.len || code / 100 == 3)
         return smtp_violation(s, window);
     if (code == 421)
         return smtp_end(s, END_BACKEND_REFUSED, text, window.len);
@@ -108,5 +84,11 @@ static struct verdict replay(struct smtp_server *s, struct span window)
 
 struct verdict smtp_connect_step(struct smtp_server *s, struct span window)
 {
-    return s->phase == SMTP_REPLAY ? replay(s, window) : greeting(s, window);
+    return s->phase == SMTP_REPLAY ? replay(s, window) : approach(s, window);
+}
+
+struct verdict smtp_connect_secured(struct smtp_server *s)
+{
+    s->approach.is_secure = true;
+    return approach(s, (struct span){"", 0});
 }

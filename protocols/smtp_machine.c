@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "protocols/reply.h"
 #include "protocols/verdict.h"
 
 const struct smtp_refusal smtp_unknown = {SPAN("500 5.5.2 Command not recognized\r\n"), NOTE_NONE,
@@ -74,6 +75,19 @@ struct verdict smtp_violation(const struct smtp_server *s, struct span window)
 
     v.note = NOTE_BACKEND_REPLY;
     return v;
+}
+
+struct verdict smtp_greet(const struct smtp_server *s, size_t take)
+{
+    const struct policy *policy = s->base.policy;
+    const char *words = policy->greeting == NULL ? policy->hostname : policy->greeting;
+    const struct span part[] = {
+        SPAN("220 "),
+        span_first(span_of(words), SERVER_GREETING_MAX),
+        span_of(policy->greeting == NULL ? " ESMTP\r\n" : "\r\n"),
+    };
+
+    return verdict_send(SIDE_CLIENT, take, reply_join(s->base.space, EVENT_SPACE, part, 3));
 }
 
 void smtp_strike(struct smtp_server *s)

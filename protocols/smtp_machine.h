@@ -4,6 +4,7 @@
 #ifndef STARTTLSD_SMTP_MACHINE_H
 #define STARTTLSD_SMTP_MACHINE_H
 
+#include "protocols/approach.h"
 #include "protocols/line.h"
 #include "protocols/server.h"
 #include "protocols/smtp_capabilities.h"
@@ -20,14 +21,14 @@
 #define SMTP_NAME_MAX ((size_t)255)
 
 /*
- * PREAMBLE ──STARTTLS──▶ (a blank machine) CONNECTING ──220──▶ GATE
- *     │                                     ▲  │    │           ▲ │
- *     └──policy = opportunistic: MAIL───────┘  │    └─▶ REPLAY ─┘ └──STARTTLS──▶ (a blank machine)
+ * PREAMBLE ──STARTTLS──▶ (a blank machine) CONNECTING ──ready──▶ GATE
+ *     │                                     ▲  │    │             ▲ │
+ *     └──policy = opportunistic: MAIL───────┘  │    └──▶ REPLAY ──┘ └──STARTTLS──▶ (a blank machine)
  *                                              └─▶ the next backend
  */
 enum smtp_phase {
     SMTP_PREAMBLE,   /* no backend: we speak alone */
-    SMTP_CONNECTING, /* the client waits for a backend that greets */
+    SMTP_CONNECTING, /* the client waits for a backend that greets; smtp_approach.c */
     SMTP_REPLAY,     /* and is told what the client said to us: EHLO or HELO */
     SMTP_GATE,       /* commands and replies pass */
 };
@@ -98,6 +99,7 @@ struct smtp_server {
     const struct smtp_refusal *refusal; /* of what is being discarded, when all of it has been */
     struct smtp_content content;
 
+    struct approach approach;
     struct smtp_client backend;
     enum smtp_output output;
     unsigned reply_lines; /* of it that have passed */
@@ -112,6 +114,9 @@ struct smtp_server {
     size_t name_len;
     char name[SMTP_NAME_MAX];
 };
+
+/* Our own greeting, in place of what `take` covers. */
+struct verdict smtp_greet(const struct smtp_server *s, size_t take);
 
 enum smtp_strike { STRIKE_ALWAYS, STRIKE_NEVER, STRIKE_ONCE_A_TRANSACTION };
 
@@ -211,6 +216,7 @@ MUST_CHECK struct verdict smtp_preamble_step(struct smtp_server *s, struct span 
 MUST_CHECK struct verdict smtp_gate_command(struct smtp_server *s, struct span window);
 MUST_CHECK struct verdict smtp_gate_step(struct smtp_server *s, struct span window);
 MUST_CHECK struct verdict smtp_connect_step(struct smtp_server *s, struct span window);
+MUST_CHECK struct verdict smtp_connect_secured(struct smtp_server *s); /* EVENT_SECURED */
 MUST_CHECK struct verdict smtp_answer_step(struct smtp_server *s, struct span window);
 
 /* The next reply answers this; the caller has made sure that there is room. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* SMTP's client role alone. One command at a time, and never DATA: no look at a backend leaves a
- * mail in it. */
+/* SMTP's client role alone: behind the approach, one command at a time, and never DATA: no look at a
+ * backend leaves a mail in it. */
 #include "protocols/smtp_probe.h"
 
 #include <assert.h>
@@ -8,12 +8,13 @@
 #include "protocols/learned.h"
 #include "protocols/probe.h"
 #include "protocols/reply.h"
+#include "protocols/smtp_approach.h"
 #include "protocols/smtp_client.h"
 
-/* GREETING ──▶ EHLO ──▶ (refused) HELO ──▶ { MAIL ──▶ RCPT ──▶ RSET } up to four times ──▶ QUIT
+/* APPROACH ──▶ EHLO ──▶ (refused) HELO ──▶ { MAIL ──▶ RCPT ──▶ RSET } up to four times ──▶ QUIT
  * What was not wished for is left out. */
 enum phase {
-    PHASE_GREETING,
+    PHASE_APPROACH,
     PHASE_EHLO,
     PHASE_HELO,
     PHASE_MAIL,
@@ -46,6 +47,8 @@ static const struct {
 };
 
 #define ATTEMPTS (sizeof attempts / sizeof *attempts)
+
+static_assert(sizeof((struct probe *)NULL)->command >= SMTP_APPROACH_SPACE, "its commands fit");
 
 void smtp_probe_init(struct probe *p, const struct probe_wish *wish)
 {
@@ -93,6 +96,13 @@ static struct probe_step next_attempt(struct probe *p, size_t take)
     return finish(p, take);
 }
 
+static struct probe_step approached(struct probe *p, size_t take)
+{
+    if (!p->wish.learns && !p->wish.tries_relay)
+        return finish(p, take);
+    return say(p, PHASE_EHLO, take, "EHLO ", our_name(p), "\r\n");
+}
+
 static struct probe_step after_hello(struct probe *p, size_t take)
 {
     return p->wish.tries_relay ? say_mail(p, take) : finish(p, take);
@@ -116,10 +126,6 @@ static struct probe_step answered(struct probe *p, unsigned code, size_t take)
     const bool is_good = code < 300;
 
     switch ((enum phase)p->phase) {
-    case PHASE_GREETING:
-        if (!p->wish.learns && !p->wish.tries_relay)
-            return finish(p, take);
-        return say(p, PHASE_EHLO, take, "EHLO ", our_name(p), "\r\n");
     case PHASE_EHLO:
         p->learned.is_known = is_good || code >= 500; /* RFC 5321, section 3.2: then it has none */
         if (is_good)
@@ -135,6 +141,7 @@ static struct probe_step answered(struct probe *p, unsigned code, size_t take)
         judge_recipient(p, code);
         return say(p, PHASE_RSET, take, "RSET", (struct span){0}, "\r\n");
     case PHASE_RSET: return next_attempt(p, take);
+    case PHASE_APPROACH:
     case PHASE_QUIT: break;
     }
     return probe_over(take);
@@ -173,16 +180,14 @@ static void keep_capability(struct probe *p, struct span text)
         text.data = line;
     }
     learned_add(&p->learned, text);
+    if (!p->approach.is_secure && span_equals(learned_keyword(text), (struct span)SPAN("STARTTLS")))
+        p->offers_tls = true;
 }
 
 /* One line of a reply. */
 static void note_line(struct probe *p, unsigned code, struct span text, bool is_first)
 {
     switch ((enum phase)p->phase) {
-    case PHASE_GREETING:
-        if (is_first)
-            probe_keep(p->greeting, text);
-        break;
     case PHASE_EHLO:
         if (!is_first && code < 300)
             keep_capability(p, span_skip(text, 4));
@@ -197,6 +202,7 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
             probe_keep(p->answer, text);
         p->is_clear = (!is_first && p->is_clear) || speaks_of_relaying(span_skip(text, 4));
         break;
+    case PHASE_APPROACH:
     case PHASE_RSET:
     case PHASE_QUIT: break;
     }
@@ -205,9 +211,7 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
 /* What follows from a single line; true: the probe need not wait for the rest of the reply. */
 static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_step *step)
 {
-    if (p->phase == PHASE_GREETING && code != 220) {
-        *step = probe_sick(len, "its greeting is no 220");
-    } else if (p->phase == PHASE_QUIT) {
+    if (p->phase == PHASE_QUIT) {
         *step = probe_over(len);
         return p->reply_len > REPLY_MAX;
     } else if (code == 421 && p->phase < PHASE_MAIL) {
@@ -222,33 +226,25 @@ static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_
     return true;
 }
 
-/* What stands at `at` in the window is none, or does not belong to the reply under way. */
-static struct probe_step no_reply(struct probe *p, struct span window, size_t at)
+static struct probe_step approach(struct probe *p, struct span window)
 {
-    const struct span text = span_skip(window, at);
+    struct approach_step step;
 
-    switch ((enum phase)p->phase) {
-    case PHASE_GREETING:
-        if (p->code == 0)
-            probe_keep(p->greeting, text);
-        return probe_sick(window.len, "its greeting is no 220");
-    case PHASE_QUIT: return probe_over(window.len);
-    case PHASE_EHLO:
-    case PHASE_HELO:
-    case PHASE_MAIL:
-    case PHASE_RCPT:
-    case PHASE_RSET: break;
-    }
-    return probe_sick(window.len, "what it says is no reply");
+    if (p->approach.phase == 0)
+        probe_keep(p->greeting, window);
+    step = smtp_approach_step(&p->approach, window, p->command);
+    if (step.state != APPROACH_READY)
+        return probe_approached(p, &step);
+    return approached(p, step.take);
 }
 
-struct probe_step smtp_probe_step(struct probe *p, struct span window)
+static struct probe_step talk(struct probe *p, struct span window)
 {
     size_t take = 0;
 
     for (;;) {
         const bool is_first = p->code == 0;
-        struct smtp_client reply = {.state = SMTP_CLIENT_TALKING, .code = p->code};
+        struct smtp_client reply = {.code = p->code};
         struct probe_step step;
         struct line line;
         enum smtp_client_result result = smtp_client_line(&reply, span_skip(window, take), &line);
@@ -256,7 +252,8 @@ struct probe_step smtp_probe_step(struct probe *p, struct span window)
         if (result == SMTP_CLIENT_PARTIAL)
             return probe_going(take, (struct span){0});
         if (result == SMTP_CLIENT_BAD)
-            return no_reply(p, window, take);
+            return p->phase == PHASE_QUIT ? probe_over(window.len)
+                                          : probe_sick(window.len, "what it says is no reply");
         take += line.take;
         p->code = reply.code;
         p->reply_len += line.take;
@@ -271,4 +268,9 @@ struct probe_step smtp_probe_step(struct probe *p, struct span window)
             return probe_sick(window.len, "it talks before it is asked");
         return answered(p, reply.code, take);
     }
+}
+
+struct probe_step smtp_probe_step(struct probe *p, struct span window)
+{
+    return p->phase == PHASE_APPROACH ? approach(p, window) : talk(p, window);
 }

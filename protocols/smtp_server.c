@@ -4,7 +4,6 @@
  * backend says to smtp_answer.c. */
 #include <assert.h>
 
-#include "protocols/reply.h"
 #include "protocols/smtp_machine.h"
 #include "protocols/smtp_probe.h"
 #include "protocols/smtp_verb.h"
@@ -20,33 +19,19 @@ static void init(void *machine, const struct policy *policy, const struct facts 
         .base = server_blank(policy, facts),
         .phase = server_is_alone(policy, facts->is_secure) ? SMTP_PREAMBLE : SMTP_CONNECTING,
     };
-    smtp_client_init(&s->backend);
-}
-
-static struct verdict greet(struct smtp_server *s)
-{
-    const struct policy *policy = s->base.policy;
-    const char *words = policy->greeting == NULL ? policy->hostname : policy->greeting;
-    const struct span part[] = {
-        SPAN("220 "),
-        span_first(span_of(words), SERVER_GREETING_MAX),
-        span_of(policy->greeting == NULL ? " ESMTP\r\n" : "\r\n"),
-    };
-
-    return verdict_send(SIDE_CLIENT, 0, reply_join(s->base.space, EVENT_SPACE, part, 3));
 }
 
 static struct verdict on_client(struct smtp_server *s)
 {
-    return s->phase == SMTP_PREAMBLE ? greet(s) : verdict_connect();
+    return s->phase == SMTP_PREAMBLE ? smtp_greet(s, 0) : verdict_connect();
 }
 
 /* One, or another one: nothing is known of it. */
-static struct verdict on_backend(struct smtp_server *s)
+static struct verdict on_backend(struct smtp_server *s, const struct event *connected)
 {
     s->phase = SMTP_CONNECTING;
-    smtp_client_init(&s->backend);
-    return verdict_more(0);
+    s->backend = (struct smtp_client){0};
+    return approach_begin(&s->approach, s->base.policy, s->base.identity, connected);
 }
 
 static struct verdict drain(struct smtp_server *s, size_t take)
@@ -108,8 +93,9 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return smtp_end(s, s->base.farewell.end, s->base.farewell.text, window.len);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(s, event->side, window);
-    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s);
-    case EVENT_SECURED: return verdict_connect();
+    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s, event);
+    case EVENT_SECURED:
+        return event->side == SIDE_CLIENT ? verdict_connect() : smtp_connect_secured(s);
     case EVENT_BACKEND_FAILED:
         return smtp_end(s, event->reason,
                         (struct span)SPAN("421 4.4.1 No mail server answers, try again later\r\n"),

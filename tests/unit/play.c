@@ -39,7 +39,7 @@ static void check(const struct player *p, const struct turn *t, size_t index, si
     bool is_right = equals(&p->received[SIDE_CLIENT], t->to[SIDE_CLIENT]) &&
                     equals(&p->received[SIDE_BACKEND], t->to[SIDE_BACKEND]) &&
                     p->outcome == t->outcome && p->end == t->end && p->notes == t->notes &&
-                    waiting == t->waiting;
+                    waiting == t->waiting && (t->failure == END_NONE || p->failure == t->failure);
 
     if (is_right)
         return;
@@ -52,8 +52,10 @@ static void check(const struct player *p, const struct turn *t, size_t index, si
     }
     fprintf(
         stderr,
-        "  outcome %d, wanted %d; end %d, wanted %d; notes %x, wanted %x; waiting %u, wanted %u\n",
-        p->outcome, t->outcome, p->end, t->end, p->notes, t->notes, waiting, t->waiting);
+        "  outcome %d, wanted %d; end %d, wanted %d; notes %x, wanted %x; waiting %u, wanted %u; "
+        "failure %d, wanted %d\n",
+        p->outcome, t->outcome, p->end, t->end, p->notes, t->notes, waiting, t->waiting, p->failure,
+        t->failure);
     fail_msg("turn %zu came out wrong", index);
 }
 
@@ -62,6 +64,7 @@ static void forget(struct player *p)
     octets_clear(&p->received[SIDE_CLIENT]);
     octets_clear(&p->received[SIDE_BACKEND]);
     p->notes = 0;
+    p->failure = END_NONE;
     if (!player_is_over(p))
         p->outcome = VERDICT_MORE;
 }

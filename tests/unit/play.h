@@ -16,26 +16,28 @@ struct turn {
     struct span to[2]; /* by side: all that it gets, and no octet more */
     enum verdict_kind outcome;
     enum end end;
+    enum end failure; /* NEXT_BACKEND: what is held against this one; END_NONE: not asked */
     unsigned notes;
     unsigned waiting; /* the machine waits for this at the end of the turn, plus 1; 0: not asked */
     bool is_at_once;  /* the point is what shares a window: never cut */
 };
 
-#define CLIENT(text)     .kind = EVENT_BYTES, .side = SIDE_CLIENT, .input = SPAN(text)
-#define BACKEND(text)    .kind = EVENT_BYTES, .side = SIDE_BACKEND, .input = SPAN(text)
-#define EVENT(what, who) .kind = EVENT_##what, .side = SIDE_##who
-#define TO_CLIENT(text)  .to[SIDE_CLIENT] = SPAN(text)
-#define TO_BACKEND(text) .to[SIDE_BACKEND] = SPAN(text)
-#define CLOSES(why)      .outcome = VERDICT_CLOSE, .end = END_##why
-#define RESETS(why)      .outcome = VERDICT_RESET, .end = END_##why
-#define CONNECTS         .outcome = VERDICT_CONNECT
-#define TRIES_NEXT       .outcome = VERDICT_NEXT_BACKEND
-#define STARTS_TLS       .outcome = VERDICT_START_TLS
-#define TUNNELS          .outcome = VERDICT_TUNNEL
-#define NOTES(which)     .notes = 1u << NOTE_##which
-#define NOTES_2(a, b)    .notes = 1u << NOTE_##a | 1u << NOTE_##b
-#define WAITS_FOR(whom)  .waiting = 1 + WAITING_##whom
-#define AT_ONCE          .is_at_once = true
+#define CLIENT(text)       .kind = EVENT_BYTES, .side = SIDE_CLIENT, .input = SPAN(text)
+#define BACKEND(text)      .kind = EVENT_BYTES, .side = SIDE_BACKEND, .input = SPAN(text)
+#define EVENT(what, who)   .kind = EVENT_##what, .side = SIDE_##who
+#define TO_CLIENT(text)    .to[SIDE_CLIENT] = SPAN(text)
+#define TO_BACKEND(text)   .to[SIDE_BACKEND] = SPAN(text)
+#define CLOSES(why)        .outcome = VERDICT_CLOSE, .end = END_##why
+#define RESETS(why)        .outcome = VERDICT_RESET, .end = END_##why
+#define CONNECTS           .outcome = VERDICT_CONNECT
+#define TRIES_NEXT         .outcome = VERDICT_NEXT_BACKEND
+#define TRIES_NEXT_AS(why) TRIES_NEXT, .failure = END_##why
+#define STARTS_TLS         .outcome = VERDICT_START_TLS
+#define TUNNELS            .outcome = VERDICT_TUNNEL
+#define NOTES(which)       .notes = 1u << NOTE_##which
+#define NOTES_2(a, b)      .notes = 1u << NOTE_##a | 1u << NOTE_##b
+#define WAITS_FOR(whom)    .waiting = 1 + WAITING_##whom
+#define AT_ONCE            .is_at_once = true
 
 enum play_from {
     PLAY_FROM_ACCEPT,   /* nothing is said; with implicit TLS its handshake is over */

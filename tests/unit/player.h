@@ -45,6 +45,7 @@ struct player {
     bool is_tunnel;            /* the machine sees nothing any more */
     enum verdict_kind outcome; /* CONNECT to RESET; else MORE */
     enum end end;
+    enum end failure;       /* NEXT_BACKEND: what the module holds against it */
     unsigned notes;         /* a bit each */
     unsigned auth_failures; /* as the session counts them */
     size_t steps;
@@ -234,6 +235,9 @@ static inline bool player_obey(struct player *p, enum side side, const struct ve
         break;
     case VERDICT_NEXT_BACKEND:
         PROMISE(side == SIDE_BACKEND && p->is_connecting && p->is_connected);
+        PROMISE(v->end == END_BACKEND_REFUSED || v->end == END_BACKEND_TLS_FAILED);
+        PROMISE(v->text.len > 0);
+        p->failure = v->end;
         player_next_backend(p);
         return false;
     case VERDICT_TUNNEL: player_enter_tunnel(p, side, v); return false;

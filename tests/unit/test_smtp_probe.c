@@ -11,7 +11,10 @@
 
 #include "protocols/smtp_probe.h"
 
-enum wish { HEALTH, LEARN, RELAY };
+enum wish { HEALTH, LEARN, RELAY, HEALTH_TLS, LEARN_TLS, LEARN_NEEDS_TLS };
+
+/* Instead of what is heard: the handshake that was asked for is done. */
+#define SHAKEN "(shaken)"
 
 struct turn {
     const char *hears; /* from the backend */
@@ -28,6 +31,7 @@ struct row {
     const char *learned;    /* NULL: not known */
     enum probe_relay relay;
     const char *answer; /* NULL: whatever */
+    bool offers_tls;
 };
 
 #define EHLO    "EHLO mail.example\r\n"
@@ -38,6 +42,9 @@ struct row {
 #define LITERAL "RCPT TO:<starttlsd-check@[192.0.2.1]>\r\n"
 #define RSET    "RSET\r\n"
 #define QUIT    "QUIT\r\n"
+#define START   "STARTTLS\r\n"
+
+#define OFFERS_TLS "250-x\r\n250-SIZE 9\r\n250 STARTTLS\r\n"
 
 static const struct row row[] = {
     /* Health alone: greeting, QUIT. */
@@ -101,6 +108,53 @@ static const struct row row[] = {
      {{"220 x\r\n", EHLO}, {"250-a\r\nSIZE\r\n", ""}},
      PROBE_SICK,
      "what it says is no reply"},
+
+    /* Through STARTTLS, and what it announces behind that. */
+    {HEALTH_TLS, {{"220 x\r\n", EHLO}}, PROBE_GOING},
+    {HEALTH_TLS,
+     {{"220 x\r\n", EHLO},
+      {OFFERS_TLS, START},
+      {"220 go\r\n", ""},
+      {SHAKEN, QUIT},
+      {"221 x\r\n", ""}},
+     PROBE_OVER,
+     .offers_tls = true},
+    {LEARN_TLS,
+     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"220-go\r\n220 go\r\n", ""}},
+     PROBE_START_TLS,
+     .offers_tls = true},
+    {LEARN_NEEDS_TLS,
+     {{"220 x\r\n", EHLO},
+      {OFFERS_TLS, START},
+      {"220 go\r\n", ""},
+      {SHAKEN, EHLO},
+      {"250-x\r\n250-DSN\r\n250 AUTH PLAIN\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "DSN\nAUTH PLAIN\n",
+     .offers_tls = true},
+    {LEARN_NEEDS_TLS,
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250 DSN\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STARTTLS"},
+    {LEARN_NEEDS_TLS,
+     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"454 no\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STARTTLS",
+     .offers_tls = true},
+    {LEARN_TLS,
+     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"454 no\r\n", EHLO}, {OFFERS_TLS, QUIT}},
+     PROBE_HEALTHY,
+     .learned = "SIZE 9\nSTARTTLS\n",
+     .offers_tls = true},
+    {LEARN_TLS,
+     {{"220 x\r\n", EHLO}, {"500 x\r\n", EHLO}, {"500 x\r\n", HELO}, {"250 x\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = ""},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {OFFERS_TLS, QUIT}},
+     PROBE_HEALTHY,
+     .learned = "SIZE 9\nSTARTTLS\n",
+     .offers_tls = true},
 
     /* Would it relay? One clear word is enough. */
     {RELAY,
@@ -242,64 +296,98 @@ static const struct row row[] = {
      .answer = "550 y"},
 };
 
-static void begin(struct probe *p, enum wish wish)
+/* A probe, and what it has not taken. */
+struct look {
+    struct probe probe;
+    char window[PROBE_WINDOW];
+    size_t len;
+};
+
+static void begin(struct look *l, enum wish wish)
 {
     const struct probe_wish w = {
-        .hostname = "mail.example", .learns = wish == LEARN, .tries_relay = wish == RELAY};
+        .hostname = "mail.example",
+        .learns = wish == LEARN || wish == LEARN_TLS || wish == LEARN_NEEDS_TLS,
+        .tries_relay = wish == RELAY,
+        .starts_tls = wish >= HEALTH_TLS,
+        .needs_tls = wish == LEARN_NEEDS_TLS,
+    };
 
-    memset(p, 0xa5, sizeof *p);
-    smtp_probe_init(p, &w);
+    memset(l, 0xa5, sizeof *l);
+    l->len = 0;
+    smtp_probe_init(&l->probe, &w);
 }
 
-/* Give it `text` in pieces, each window of its exact size. `said`: all that it says on the way. */
-static struct probe_step hear(struct probe *p, const char *text, size_t piece, char said[512])
+/* One step, its window of its exact size. `said`: and what it says is added. */
+static struct probe_step step_once(struct look *l, char said[512])
+{
+    struct probe_step step;
+    size_t before = strlen(said);
+    char *exact = malloc(l->len);
+
+    assert_true(exact != NULL || l->len == 0);
+    if (l->len > 0)
+        memcpy(exact, l->window, l->len);
+    step = smtp_probe_step(&l->probe, (struct span){exact, l->len});
+    free(exact);
+    assert_true(step.take <= l->len);
+    l->len -= step.take;
+    memmove(l->window, l->window + step.take, l->len);
+    assert_true(before + step.text.len < 512);
+    if (step.text.len > 0)
+        memcpy(said + before, step.text.data, step.text.len);
+    said[before + step.text.len] = '\0';
+    return step;
+}
+
+/* Give it `text` in pieces. `said`: all that it says on the way. */
+static struct probe_step hear(struct look *l, const char *text, size_t piece, char said[512])
 {
     struct probe_step step = {.state = PROBE_GOING};
-    size_t taken = 0, given = 0, len = strlen(text);
+    size_t given = 0, len = strlen(text);
 
     *said = '\0';
+    if (strcmp(text, SHAKEN) == 0) {
+        probe_secured(&l->probe);
+        return step_once(l, said);
+    }
     while (given < len && step.state != PROBE_SICK) {
-        size_t before = strlen(said);
-        char *exact;
+        size_t n = piece < len - given ? piece : len - given;
 
-        given = piece < len - given ? given + piece : len;
-        exact = malloc(given - taken);
-        assert_non_null(exact);
-        memcpy(exact, text + taken, given - taken);
-        step = smtp_probe_step(p, (struct span){exact, given - taken});
-        free(exact);
-        assert_true(step.take <= given - taken);
-        taken += step.take;
-        assert_true(before + step.text.len < 512);
-        memcpy(said + before, step.text.data == NULL ? "" : step.text.data, step.text.len);
-        said[before + step.text.len] = '\0';
+        assert_true(n < PROBE_WINDOW - l->len); /* a look that does not decide has failed */
+        memcpy(l->window + l->len, text + given, n);
+        l->len += n;
+        given += n;
+        step = step_once(l, said);
     }
     return step;
 }
 
 static void play(const struct row *r, size_t piece)
 {
-    struct probe p;
+    struct look l;
+    struct probe *p = &l.probe;
     struct probe_step step = {.state = PROBE_GOING};
     char said[512];
 
-    begin(&p, r->wish);
+    begin(&l, r->wish);
     for (size_t i = 0; i < TURNS && r->turn[i].hears != NULL; i++) {
-        step = hear(&p, r->turn[i].hears, piece, said);
+        step = hear(&l, r->turn[i].hears, piece, said);
         assert_string_equal(said, r->turn[i].says);
     }
     assert_int_equal(step.state, r->state);
     if (r->state == PROBE_SICK)
         assert_string_equal(step.why, r->why);
-    if (r->state != PROBE_SICK)
-        assert_int_equal(p.learned.is_known, r->learned != NULL);
+    else
+        assert_int_equal(p->learned.is_known, r->learned != NULL);
     if (r->learned != NULL) {
-        assert_int_equal(p.learned.len, strlen(r->learned));
-        assert_memory_equal(p.learned.text, r->learned, p.learned.len);
+        assert_int_equal(p->learned.len, strlen(r->learned));
+        assert_memory_equal(p->learned.text, r->learned, p->learned.len);
     }
-    assert_int_equal(p.relay, r->relay);
+    assert_int_equal(p->relay, r->relay);
+    assert_int_equal(p->offers_tls, r->offers_tls);
     if (r->answer != NULL)
-        assert_string_equal(p.answer, r->answer);
+        assert_string_equal(p->answer, r->answer);
 }
 
 static void every_dialogue_comes_to_its_end(void **state)
@@ -313,41 +401,41 @@ static void who_talks_before_it_is_asked_is_sick(void **state)
 {
     static const char *const early[] = {"220 x\r\n250 y\r\n", "220 x\r\n\r\n", "220 x\r\n2"};
     char said[512];
-    struct probe p;
+    struct look l;
 
     for (size_t i = 0; i < 3; i++) {
-        begin(&p, HEALTH);
-        assert_int_equal(hear(&p, early[i], 100, said).state, PROBE_SICK);
+        begin(&l, HEALTH);
+        assert_int_equal(hear(&l, early[i], 100, said).state, PROBE_SICK);
     }
-    begin(&p, LEARN);
-    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
-    assert_int_equal(hear(&p, "250 x\r\n250 y\r\n", 100, said).state, PROBE_SICK);
+    begin(&l, LEARN);
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
+    assert_int_equal(hear(&l, "250 x\r\n250 y\r\n", 100, said).state, PROBE_SICK);
 }
 
 /* Nothing after the QUIT is of interest. */
 static void chatter_behind_the_goodbye_does_no_harm(void **state)
 {
     char said[512];
-    struct probe p;
+    struct look l;
 
-    begin(&p, HEALTH);
-    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_HEALTHY);
-    assert_int_equal(hear(&p, "221 x\r\n221 y\r\n", 100, said).state, PROBE_OVER);
+    begin(&l, HEALTH);
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_HEALTHY);
+    assert_int_equal(hear(&l, "221 x\r\n221 y\r\n", 100, said).state, PROBE_OVER);
 }
 
 /* Nor is there an end of it to be waited for. */
 static void a_goodbye_without_an_end_is_ended(void **state)
 {
     char said[512];
-    struct probe p;
+    struct look l;
     struct probe_step step = {.state = PROBE_GOING};
     size_t total = 0;
 
-    begin(&p, HEALTH);
-    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_HEALTHY);
+    begin(&l, HEALTH);
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_HEALTHY);
     for (; step.state == PROBE_GOING; total += 8) {
         assert_true(total <= WINDOW_MAX);
-        step = hear(&p, "221-by\r\n", 100, said);
+        step = hear(&l, "221-by\r\n", 100, said);
     }
     assert_int_equal(step.state, PROBE_OVER);
 }
@@ -355,22 +443,22 @@ static void a_goodbye_without_an_end_is_ended(void **state)
 static void a_reply_without_an_end_is_ended(void **state)
 {
     char line[1024], said[512];
-    struct probe p;
+    struct look l;
     struct probe_step step = {.state = PROBE_GOING};
     size_t total = 0;
 
     memset(line, 'X', sizeof line);
     memcpy(line + sizeof line - 3, "\r\n", 3);
-    begin(&p, LEARN);
+    begin(&l, LEARN);
     memcpy(line, "220-", 4);
-    for (int i = 0; i < 10; i++)
-        assert_int_equal(hear(&p, line, 4096, said).state, PROBE_GOING);
-    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(hear(&l, line, 4096, said).state, PROBE_GOING);
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
     memcpy(line, "250-", 4);
     for (int i = 0; i < 10; i++) /* each reply has its own measure */
-        assert_int_equal(hear(&p, line, 4096, said).state, PROBE_GOING);
+        assert_int_equal(hear(&l, line, 4096, said).state, PROBE_GOING);
     while (step.state == PROBE_GOING) {
-        step = hear(&p, line, 4096, said);
+        step = hear(&l, line, 4096, said);
         total += strlen(line);
         assert_true(total < 64 * 1024);
     }
@@ -382,14 +470,14 @@ static void a_line_without_an_end_is_ended(void **state)
 {
     static char line[6000];
     char said[512];
-    struct probe p;
+    struct look l;
     struct probe_step step;
 
     memset(line, 'X', sizeof line - 1);
     memcpy(line, "250-", 4);
-    begin(&p, LEARN);
-    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
-    step = hear(&p, line, 100, said);
+    begin(&l, LEARN);
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
+    step = hear(&l, line, 100, said);
     assert_int_equal(step.state, PROBE_SICK);
     assert_string_equal(step.why, "what it says is no reply");
 }
@@ -397,37 +485,38 @@ static void a_line_without_an_end_is_ended(void **state)
 static void the_longest_names_fit(void **state)
 {
     char host[400], said[512];
-    struct probe p;
+    struct look l;
 
     memset(host, 'h', sizeof host - 1);
     host[sizeof host - 1] = '\0';
-    smtp_probe_init(&p, &(struct probe_wish){.hostname = host, .tries_relay = true});
-    assert_int_equal(hear(&p, "220 x\r\n", 100, said).state, PROBE_GOING);
+    begin(&l, RELAY);
+    smtp_probe_init(&l.probe, &(struct probe_wish){.hostname = host, .tries_relay = true});
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
     assert_int_equal(strlen(said), 5 + 255 + 2);
-    hear(&p, "250 x\r\n", 100, said);
-    hear(&p, "550 x\r\n", 100, said);
-    hear(&p, "550 x\r\n", 100, said);
+    hear(&l, "250 x\r\n", 100, said);
+    hear(&l, "550 x\r\n", 100, said);
+    hear(&l, "550 x\r\n", 100, said);
     assert_int_equal(strlen(said), strlen("MAIL FROM:<postmaster@>\r\n") + 255);
 }
 
 static void texts_for_people_are_cut_and_printable(void **state)
 {
     char line[300], said[512];
-    struct probe p;
+    struct look l;
 
     memset(line, '\x1b', sizeof line);
     memcpy(line, "220 ", 4);
     memcpy(line + sizeof line - 3, "\r\n", 3);
-    begin(&p, HEALTH);
-    assert_int_equal(hear(&p, line, 300, said).state, PROBE_HEALTHY);
-    assert_int_equal(strlen(p.greeting), PROBE_TEXT - 1);
-    assert_memory_equal(p.greeting, "220 ????", 8);
-    begin(&p, HEALTH);
-    assert_int_equal(hear(&p, "SSH-2.0-x\x1b\r\nmore", 1, said).state, PROBE_SICK);
-    assert_string_equal(p.greeting, "SSH-2.0-x?");
-    begin(&p, HEALTH);
-    assert_int_equal(hear(&p, "554 no\r\n", 1, said).state, PROBE_SICK);
-    assert_string_equal(p.greeting, "554 no");
+    begin(&l, HEALTH);
+    assert_int_equal(hear(&l, line, 300, said).state, PROBE_HEALTHY);
+    assert_int_equal(strlen(l.probe.greeting), PROBE_TEXT - 1);
+    assert_memory_equal(l.probe.greeting, "220 ????", 8);
+    begin(&l, HEALTH);
+    assert_int_equal(hear(&l, "SSH-2.0-x\x1b\r\nmore", 1, said).state, PROBE_SICK);
+    assert_string_equal(l.probe.greeting, "SSH-2.0-x?");
+    begin(&l, HEALTH);
+    assert_int_equal(hear(&l, "554 no\r\n", 1, said).state, PROBE_SICK);
+    assert_string_equal(l.probe.greeting, "554 no");
 }
 
 int main(void)
