@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Any octets as a backend that is looked at: the probe takes no more than there is, decides within
  * its window, says whole commands and never DATA, and what it has learned may lie on a board. The
- * first octet is the wish, the second how the rest is cut. */
+ * first octet is the wish, the second how the rest is cut. TLS, where it is asked for, succeeds. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -31,7 +31,20 @@ static void check_said(struct span text)
 {
     assert(text.len >= 6 && memcmp(text.data + text.len - 2, "\r\n", 2) == 0);
     assert(memchr(text.data, '\n', text.len) == text.data + text.len - 1);
-    assert(memcmp(text.data, "DATA", 4) != 0);
+    assert(memcmp(text.data, "DATA", 4) != 0 && memcmp(text.data, "XCLIENT", 7) != 0);
+}
+
+/* What may be said of it at any time. */
+static void check_step(const struct probe_step *step, size_t window, bool is_healthy)
+{
+    assert(step->take <= window);
+    assert(step->state != PROBE_GOING || window - step->take < PROBE_WINDOW);
+    assert((step->state == PROBE_SICK) == (step->why != NULL));
+    assert(step->state != PROBE_HEALTHY || !is_healthy);
+    assert(step->state != PROBE_SICK || !is_healthy);
+    assert(step->state != PROBE_OVER || is_healthy);
+    if (step->text.len > 0)
+        check_said(step->text);
 }
 
 static void check_text(const char text[PROBE_TEXT])
@@ -55,6 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size -= 2;
     wish.learns = data[0] % 3 == 1;
     wish.tries_relay = data[0] % 3 == 2;
+    wish.starts_tls = data[0] / 3 % 2 == 1;
+    wish.needs_tls = data[0] / 6 % 2 == 1;
     smtp_probe_init(&p, &wish);
     while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
         size_t piece = 1 + (data[1] * (given + 1)) % 97;
@@ -64,18 +79,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         exact = malloc(given - taken);
         memcpy(exact, rest + taken, given - taken);
         step = smtp_probe_step(&p, (struct span){exact, given - taken});
-        assert(step.take <= given - taken);
+        check_step(&step, given - taken, is_healthy);
         taken += step.take;
-        assert(given - taken < PROBE_WINDOW / 2);
-        if (step.text.len > 0) {
-            check_said(step.text);
-            commands++;
+        if (step.state == PROBE_START_TLS) {
+            assert(wish.starts_tls && !p.approach.is_secure && p.offers_tls && taken == given);
+            probe_secured(&p);
+            step = smtp_probe_step(&p, (struct span){exact, 0});
+            check_step(&step, 0, is_healthy);
+            assert(step.state != PROBE_SICK);
         }
+        commands += step.text.len > 0;
         assert(commands < 32);
-        assert((step.state == PROBE_SICK) == (step.why != NULL));
-        assert(step.state != PROBE_HEALTHY || !is_healthy);
-        assert(step.state != PROBE_SICK || !is_healthy);
-        assert(step.state != PROBE_OVER || is_healthy);
+        assert(step.state != PROBE_HEALTHY || !wish.starts_tls || !wish.needs_tls ||
+               p.approach.is_secure);
         is_healthy = is_healthy || step.state == PROBE_HEALTHY;
         free(exact);
     }

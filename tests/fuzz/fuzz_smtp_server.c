@@ -42,7 +42,23 @@ static const struct policy policies[] = {
      .bare_newline = BARE_NEWLINE_PASS},
     {.hostname = "mx", .is_enforced = true, .relay = RELAY_LOGIN, .max_auth_failures = 1},
     {.hostname = "mx", .relay = RELAY_LOGIN, .may_auth_in_clear = true, .greeting = "words"},
+    {.hostname = "mx",
+     .tls = FRONT_NONE,
+     .relay = RELAY_BACKEND,
+     .backend_tls = BACKEND_TLS_STARTTLS,
+     .is_backend_enforced = true},
+    {.hostname = "mx", .relay = RELAY_BACKEND, .backend_tls = BACKEND_TLS_STARTTLS},
+    {.hostname = "mx", .tls = FRONT_IMPLICIT, .relay = RELAY_BACKEND, .tells_identity = true},
+    {.hostname = "mx",
+     .is_enforced = true,
+     .relay = RELAY_BACKEND,
+     .backend_tls = BACKEND_TLS_STARTTLS,
+     .is_backend_enforced = true,
+     .tells_identity = true},
 };
+
+static const struct client_identity client = {
+    .client = {.family = ADDRESS_V4, .octets = {192, 0, 2, 7}, .port = 49152}};
 
 #define POLICIES (sizeof(policies) / sizeof(policies[0]))
 
@@ -58,6 +74,9 @@ struct reader {
     size_t chunk;
     bool is_logged_in;
     bool has_said; /* the client, something in the exchange under way */
+    bool is_secure;
+    bool is_introduced; /* it knows who the client is */
+    unsigned connects;  /* and those before it */
 };
 
 /* What the module says that it has passed, and no reader has found yet. */
@@ -152,6 +171,25 @@ static void check_command(struct span line, const struct policy *policy, bool is
     }
 }
 
+/* The same of what leads to the gate: TLS first, then who the client is, and nothing before. True:
+ * the line is part of that alone. */
+static bool check_way(struct span line, const struct policy *policy, const struct reader *r)
+{
+    const bool wants_tls = policy->backend_tls == BACKEND_TLS_STARTTLS && !r->is_secure;
+    const bool is_hello = span_equals(line, span_of("EHLO mx"));
+
+    if (span_equals(line, span_of("STARTTLS"))) {
+        PROMISE(wants_tls);
+        return true;
+    }
+    PROMISE(!wants_tls || !policy->is_backend_enforced || is_hello);
+    if (!policy->tells_identity || r->is_introduced)
+        return false;
+    PROMISE(is_hello ||
+            span_equals(line, span_of("XCLIENT ADDR=192.0.2.7 PORT=49152 NAME=[UNAVAILABLE]")));
+    return true;
+}
+
 /* A piece of a line, as a reader finds it that reads on in the middle. */
 static void check_piece(struct span piece)
 {
@@ -215,6 +253,15 @@ static bool begin_chunk(struct reader *r, struct span line)
 
 static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
 {
+    static const char *const go_aheads[] = {"220 go\r\n", "454 no\r\n", "220 go\r\n220 x\r\n",
+                                            "250 ok\r\n"};
+
+    if (has_word(line, "STARTTLS"))
+        return go_aheads[(whim & 7) < 4 ? whim & 3 : 0];
+    if (has_word(line, "XCLIENT")) {
+        r->is_introduced = (whim & 7) != 0;
+        return r->is_introduced ? "220 x\r\n" : "550 no\r\n";
+    }
     if (has_word(line, "DATA")) {
         r->at = (whim & 3) != 0 ? READS_CONTENT : READS_COMMAND;
         return r->at == READS_CONTENT ? "354 go\r\n" : "503 no\r\n";
@@ -224,7 +271,8 @@ static const char *answer_to(struct reader *r, struct span line, uint8_t whim)
         return answer_to_login(r, initial_response(line), whim);
     }
     if (has_word(line, "EHLO") && (whim & 3) != 0)
-        return "250-x\r\n250-STARTTLS\n250-AUTH PLAIN\r\n250-SIZE 900\r\n250-PRDR\n250-8BITMIME\r\n"
+        return "250-x\r\n250-STARTTLS\n250-XCLIENT NAME ADDR PORT\r\n250-AUTH PLAIN\r\n250-SIZE "
+               "900\r\n250-PRDR\n250-8BITMIME\r\n"
                "250-DSN\r\n250 CHUNKING\r\n";
     if (has_word(line, "QUIT"))
         return whim & 1 ? "221 bye\r\n" : "501 no\r\n";
@@ -301,7 +349,8 @@ static const char *read_one(struct reader *r, const struct player *p, uint8_t wh
         return whim & 1 ? "250 2.0.0 queued\r\n" : "554-no\r\n554 no\n";
     }
     found(THING_COMMAND, len);
-    check_command(line, p->policy, r->is_logged_in);
+    if (!check_way(line, p->policy, r))
+        check_command(line, p->policy, r->is_logged_in);
     check_pieces(line);
     if (has_word(line, "BDAT") && begin_chunk(r, line))
         return read_one(r, p, whim);
@@ -314,7 +363,8 @@ static void begin(struct player *p, const struct policy *policy)
     static const char text[] = "PIPELINING\nAUTH PLAIN\nXCLIENT\n";
     static const struct learned learned = {true, sizeof(text) - 1,
                                            "PIPELINING\nAUTH PLAIN\nXCLIENT\n"};
-    const struct facts facts = {.learned = policy->relay == RELAY_BACKEND ? NULL : &learned};
+    const struct facts facts = {.learned = policy->relay == RELAY_BACKEND ? NULL : &learned,
+                                .identity = &client};
 
     account_begin(on_account);
     told.len = told_open = 0;
@@ -354,6 +404,14 @@ static void event(struct player *p, char what)
     case 'D': player_event(p, EVENT_DRAIN, SIDE_CLIENT, END_NONE); break;
     case 'T': player_event(p, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
     case 'S': player_event(p, EVENT_STOP, SIDE_CLIENT, END_NONE); break;
+    case 'V':
+        if (p->is_backend_shaking)
+            player_event(p, EVENT_SECURED, SIDE_BACKEND, END_NONE);
+        break;
+    case 'N':
+        if (p->is_connecting && !p->is_connected)
+            player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        break;
     default: break;
     }
 }
@@ -389,12 +447,33 @@ static void play_wild(struct player *p, const struct policy *policy, struct span
         turn = span_skip(turn, 1);
         if (what == 'C')
             feed(p, SIDE_CLIENT, turn, cut);
-        else if (what ==
-                 'B') /* a client that waits goes on between replies: there, cuts do matter */
-            feed(p, SIDE_BACKEND, turn, cut && !is_client_waiting);
+        else if (what == 'B') /* a client that waits goes on between replies, and so do we on our
+                                 way to the gate: there, cuts do matter */
+            feed(p, SIDE_BACKEND, turn, cut && !is_client_waiting && !p->is_connecting);
         else
             event(p, what);
     }
+}
+
+#define CONNECTS_MAX 6
+
+/* Another backend, or the last has been tried. */
+static void connect_next(struct player *p, struct reader *r)
+{
+    if (p->received[SIDE_BACKEND].len > r->seen) /* the goodbye to the one before */
+        found(THING_OWN, p->received[SIDE_BACKEND].len - r->seen);
+    PROMISE(told.len == 0);
+    *r = (struct reader){.seen = p->received[SIDE_BACKEND].len, .connects = r->connects + 1};
+    if (r->connects > CONNECTS_MAX)
+        player_event(p, EVENT_BACKEND_FAILED, SIDE_BACKEND, END_BACKEND_REFUSED);
+    else
+        player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+}
+
+static void shake_hands(struct player *p, struct reader *r, uint8_t whim)
+{
+    r->is_secure = (whim & 7) != 7;
+    player_event(p, r->is_secure ? EVENT_SECURED : EVENT_LOST, SIDE_BACKEND, END_NONE);
 }
 
 /* What the world does of itself: backends greet, and answer; handshakes succeed. */
@@ -409,15 +488,15 @@ static void serve(struct player *p, struct reader *r, struct span whims, size_t 
             player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
             continue;
         }
-        if (p->is_connecting && !p->is_connected) {
-            if (p->received[SIDE_BACKEND].len > r->seen) /* the goodbye to the one before */
-                found(THING_OWN, p->received[SIDE_BACKEND].len - r->seen);
-            PROMISE(told.len == 0);
-            *r = (struct reader){.seen = p->received[SIDE_BACKEND].len};
-            player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
-        } else {
-            answer = read_one(r, p, whim);
+        if (p->is_backend_shaking) {
+            ++*turns;
+            shake_hands(p, r, whim);
+            continue;
         }
+        if (p->is_connecting && !p->is_connected)
+            connect_next(p, r);
+        else
+            answer = read_one(r, p, whim);
         if (answer == NULL)
             break;
         ++*turns;
