@@ -73,10 +73,10 @@ static bool read_options(int argc, char **argv, struct options *o)
     return !o->backends || !o->dump;
 }
 
-static int look_at_backends(const struct config *config)
+static int look_at_backends(const struct config *config, const struct config_source *source)
 {
     fflush(stderr);
-    switch (check_backends(config, stdout)) {
+    switch (check_backends(config, source, stdout)) {
     case CHECK_BACKENDS_GOOD: return EXIT_GOOD;
     case CHECK_BACKENDS_BAD: return EXIT_BAD;
     case CHECK_BACKENDS_FAILED: break;
@@ -106,7 +106,7 @@ static int check_file(const char *path, const struct options *o)
         printf("%s: configuration is good\n", path);
     /* A key that this user may not read says nothing about the backends. */
     if (o->backends && is_sound) {
-        int seen = look_at_backends(config);
+        int seen = look_at_backends(config, &source);
 
         status = seen > status ? seen : status;
     }

@@ -21,15 +21,18 @@
 /* A look at one address. */
 struct outcome {
     bool is_good;
-    char why[96]; /* not good */
+    char why[160]; /* not good */
     struct probe probe;
+    struct scout_tls tls;
 };
 
 /* At one service. */
 struct look {
     struct report *report;
     struct ev_loop *loop;
+    struct scout_space *space;
     const struct service *service;
+    struct tls_backend *tls; /* NULL: in the clear */
     struct scout_probe probe;
     struct resolver_answer names; /* of the backend in hand */
     struct outcome outcome[BOARD_ADDRESSES_MAX];
@@ -83,21 +86,22 @@ static void on_done(void *context, bool is_good, const char *why)
     strncpy(o->why, is_good ? "" : why, sizeof o->why - 1);
 }
 
-static void look_at(struct look *l, union board_address address, uint16_t port, struct outcome *o)
+static void look_at(struct look *l, size_t backend, union board_address address, struct outcome *o)
 {
     const struct probe_wish wish = {.hostname = l->service->policy.hostname,
                                     .learns = true,
                                     .tries_relay = l->service->protocol->has_relay};
 
     *o = (struct outcome){.is_good = false};
-    scout_probe_init(&l->probe, l->loop, l->service);
+    scout_probe_init(&l->probe, l->loop, l->space, l->service, l->tls, backend);
     l->probe.on_done = on_done;
     l->probe.context = o;
-    scout_set_port(&address, port);
+    scout_set_port(&address, l->service->backend[backend].port);
     ev_now_update(l->loop); /* looking its name up may have taken the time that it has */
     scout_probe_start(&l->probe, &wish, &address, 1);
     ev_run(l->loop, 0);
     o->probe = l->probe.probe;
+    o->tls = l->probe.secured;
 }
 
 static const char *address_text(const union board_address *a, char text[INET6_ADDRSTRLEN])
@@ -108,12 +112,38 @@ static const char *address_text(const union board_address *a, char text[INET6_AD
     return inet_ntop(a->any.sa_family, octets, text, INET6_ADDRSTRLEN);
 }
 
+/* What an administrator can do about TLS that fails, by a part of the reason. */
+static const struct {
+    const char *reason, *advice;
+} remedies[] = {
+    {"fingerprint is", "if it is the right one, write backend_verify = fingerprint, and that as"
+                       " backend_fingerprint"},
+    {"is not for", "if it is the right one, write backend_name as its certificate has it"},
+    {"authority", "if it is the right one, name its authority's certificate with backend_ca"},
+    {"expired", "renew it, or pin it with backend_verify = fingerprint"},
+    {"not TLS", "backend_tls = starttls is for ports that begin in the clear"},
+    {"no TLS in time", "backend_tls = starttls is for ports that begin in the clear"},
+    {"", "servers of old need backend_min_tls = TLSv1, or backend_ciphers"},
+};
+
+static void advise_on_tls(struct report *r, const char *why)
+{
+    size_t i = 0;
+
+    while (strstr(why, remedies[i].reason) == NULL)
+        i++;
+    report_advice(r, "%s", remedies[i].advice);
+}
+
 static void tell_failure(struct report *r, const struct outcome *o, const char *address,
                          bool has_other)
 {
     const enum finding verdict = has_other ? FINDING_WARNING : FINDING_PROBLEM;
 
-    if (o->probe.greeting[0] == '\0') {
+    if (o->tls.has_failed) {
+        report_finding(r, verdict, "%s: %s", address, o->why);
+        advise_on_tls(r, o->why);
+    } else if (o->probe.greeting[0] == '\0') {
         report_finding(r, verdict, "%s: %s", address, o->why);
         report_advice(r, "does the mail server run there, and may this machine connect to it?");
     } else {
@@ -122,6 +152,32 @@ static void tell_failure(struct report *r, const struct outcome *o, const char *
     }
     if (has_other)
         report_advice(r, "sessions lose time here before they try the next address");
+}
+
+static const char *verified_text(const struct service *service)
+{
+    switch (service->backend_verify) {
+    case BACKEND_VERIFY_FULL: return "chain and name are verified";
+    case BACKEND_VERIFY_CHAIN: return "its chain is verified";
+    case BACKEND_VERIFY_FINGERPRINT: return "its fingerprint is verified";
+    case BACKEND_VERIFY_NONE: break;
+    }
+    return "whoever it is";
+}
+
+static void tell_tls(struct report *r, const struct service *service, const struct outcome *o)
+{
+    if (service->policy.backend_tls == BACKEND_TLS_NONE)
+        return;
+    if (o->tls.version != NULL) {
+        report_finding(r, FINDING_OK, "%s with %s, %s", o->tls.version, o->tls.cipher,
+                       verified_text(service));
+        return;
+    }
+    report_finding(r, FINDING_WARNING, "sessions go on without TLS: %s",
+                   o->tls.has_failed ? o->tls.failure : "it does not offer STARTTLS");
+    if (o->tls.has_failed)
+        advise_on_tls(r, o->tls.failure);
 }
 
 static void tell_learned(struct report *r, const struct outcome *o)
@@ -177,8 +233,9 @@ static void tell_relay(struct report *r, const struct service *service, const st
 
 /* ---- One backend, one service ---- */
 
-static void check_backend(struct look *l, const struct endpoint *backend)
+static void check_backend(struct look *l, size_t index)
 {
+    const struct endpoint *backend = &l->service->backend[index];
     bool has_good = false;
 
     report_title(l->report, 1, "backend %s", backend->text);
@@ -188,7 +245,7 @@ static void check_backend(struct look *l, const struct endpoint *backend)
         report_advice(l->report, "sessions cannot use it until the name has an address");
     }
     for (uint32_t i = 0; i < l->names.count; i++) {
-        look_at(l, l->names.address[i], backend->port, &l->outcome[i]);
+        look_at(l, index, l->names.address[i], &l->outcome[i]);
         has_good = has_good || l->outcome[i].is_good;
     }
     for (uint32_t i = 0; i < l->names.count; i++) {
@@ -201,6 +258,7 @@ static void check_backend(struct look *l, const struct endpoint *backend)
             continue;
         }
         report_finding(l->report, FINDING_OK, "%s: %s", address, o->probe.greeting);
+        tell_tls(l->report, l->service, o);
         tell_learned(l->report, o);
         if (l->service->protocol->has_relay && o->probe.answer[0] != '\0' &&
             o->probe.learned.is_known)
@@ -248,30 +306,50 @@ static void tell_clients(struct look *l)
         tell_no_logins(l);
 }
 
-static bool check_service(struct report *r, struct ev_loop *loop, const struct service *service)
+/* False: its TLS cannot be made, and why has been told with the configuration's other faults. */
+static bool set_tls(struct look *l, const struct config *config, const struct config_source *source)
 {
-    struct look *l = malloc(sizeof *l);
+    struct diagnosis *d;
 
-    if (l == NULL)
-        return false;
-    *l = (struct look){.report = r, .loop = loop, .service = service};
-    report_title(r, 0, "service %s", service->name);
-    for (size_t i = 0; i < service->backend_count; i++)
-        check_backend(l, &service->backend[i]);
-    tell_clients(l);
-    free(l);
-    return true;
+    if (l->service->policy.backend_tls == BACKEND_TLS_NONE)
+        return true;
+    d = diagnosis_new();
+    l->tls = tls_backend_new(config, l->service, source, d);
+    diagnosis_free(d);
+    return l->tls != NULL;
 }
 
-enum check_backends check_backends(const struct config *config, FILE *to)
+static void check_service(struct look *l, const struct config *config,
+                          const struct config_source *source)
+{
+    report_title(l->report, 0, "service %s", l->service->name);
+    if (!set_tls(l, config, source)) {
+        report_finding(l->report, FINDING_PROBLEM, "its backends cannot be met by TLS: see above");
+        return;
+    }
+    for (size_t i = 0; i < l->service->backend_count; i++)
+        check_backend(l, i);
+    tell_clients(l);
+    tls_backend_free(l->tls);
+}
+
+enum check_backends check_backends(const struct config *config, const struct config_source *source,
+                                   FILE *to)
 {
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct scout_space *space = scout_space_new(1);
+    struct look *l = malloc(sizeof *l);
+    bool is_done = loop != NULL && space != NULL && l != NULL;
     struct report r;
-    bool is_done = loop != NULL;
 
     report_init(&r, to);
-    for (size_t i = 0; is_done && i < config->service_count; i++)
-        is_done = check_service(&r, loop, &config->service[i]);
+    for (size_t i = 0; is_done && i < config->service_count; i++) {
+        *l = (struct look){
+            .report = &r, .loop = loop, .space = space, .service = &config->service[i]};
+        check_service(l, config, source);
+    }
+    free(l);
+    scout_space_free(space);
     if (loop != NULL)
         ev_loop_destroy(loop);
     if (!is_done) {

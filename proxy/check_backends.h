@@ -12,7 +12,9 @@ enum check_backends {
 };
 
 /* Look at every address of every backend, one after the other, and tell `to` what was found. It
- * blocks, each look no longer than a few times ten seconds. The configuration is without errors. */
-MUST_CHECK enum check_backends check_backends(const struct config *config, FILE *to);
+ * blocks, each look no longer than a few times ten seconds. The configuration is without errors; what
+ * is wrong with the files that TLS needs has been told. */
+MUST_CHECK enum check_backends check_backends(const struct config *config,
+                                              const struct config_source *source, FILE *to);
 
 #endif

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: ISC */
-/* One look at a backend. What its words mean is for the protocol's probe; here are socket and time.
- */
+/* One look at a backend. What its words mean is for the protocol's probe; here are connection, TLS
+ * and time. */
 #include "proxy/scout_probe.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "proxy/deadline.h"
 
 /* However patient sessions may be: who is slower will not do as a backend. */
-#define CONNECT_SECONDS_MAX 10.0
-#define ANSWER_SECONDS_MAX  10.0
+#define CONNECT_MS_MAX     10000
+#define ANSWER_SECONDS_MAX 10.0
 
 /* All answers together may take as long as so many. */
 #define ANSWERS_TOGETHER 3
@@ -21,7 +19,32 @@
 /* A backend that has been found well need not be waited for long. */
 #define GOODBYE_SECONDS 2.0
 
-static void try_next(struct scout_probe *p, const char *why);
+/* A look keeps a record that is not whole, a line that is not whole, and hardly ever what the
+ * backend does not take. */
+#define BLOCKS_OF_A_LOOK 4
+
+struct scout_space *scout_space_new(size_t looks)
+{
+    struct scout_space *space = calloc(1, sizeof *space);
+
+    if (space == NULL || !record_bio_start() ||
+        !pool_init(&space->blocks, BLOCK_SIZE, (uint32_t)(looks * BLOCKS_OF_A_LOOK), 0)) {
+        free(space);
+        return NULL;
+    }
+    space->scratch.blocks = &space->blocks;
+    return space;
+}
+
+void scout_space_free(struct scout_space *space)
+{
+    if (space == NULL)
+        return;
+    pool_clear(&space->blocks);
+    free(space);
+}
+
+/* ---- time ---- */
 
 static void set_timer(struct scout_probe *p, double seconds)
 {
@@ -40,158 +63,244 @@ static void await_answer(struct scout_probe *p)
     set_timer(p, p->is_last_wait ? left : p->answer_seconds);
 }
 
-static void watch(struct scout_probe *p, int events)
+/* ---- from address to address ---- */
+
+static void hang_up(struct scout_probe *p)
 {
     ev_io_stop(p->loop, &p->io);
-    ev_io_set(&p->io, p->fd, events);
-    ev_io_start(p->loop, &p->io);
+    ev_timer_stop(p->loop, &p->timer);
+    stream_close(&p->stream);
+    p->is_shaking = false;
 }
 
 void scout_probe_stop(struct scout_probe *p)
 {
-    if (p->fd < 0)
-        return;
-    ev_io_stop(p->loop, &p->io);
-    ev_timer_stop(p->loop, &p->timer);
-    close(p->fd);
-    p->fd = -1;
+    dial_stop(&p->dial);
+    hang_up(p);
+    p->is_running = false;
 }
 
-bool scout_probe_is_running(const struct scout_probe *p)
+static void finish(struct scout_probe *p, const char *why)
 {
-    return p->fd >= 0;
+    p->is_done = true;
+    p->is_running = false;
+    p->on_done(p->context, false, why);
+}
+
+static const char *words_of(int error)
+{
+    return error == ETIMEDOUT ? "no connection in time" : strerror(error);
 }
 
 static void fail(struct scout_probe *p, const char *why)
 {
-    bool was_done = p->is_done;
-
-    scout_probe_stop(p);
-    if (!was_done)
-        try_next(p, why);
+    hang_up(p);
+    if (p->is_done)
+        p->is_running = false;
+    else if (!dial_go_on(&p->dial))
+        finish(p, p->dial.error == 0 ? why : words_of(p->dial.error));
 }
 
-/* A few octets into a socket that the backend has read empty: they fit, or it has gone. */
-static bool say(struct scout_probe *p, struct span text)
+/* All addresses, from the first on. */
+static void dial(struct scout_probe *p)
 {
-    return send(p->fd, text.data, text.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)text.len;
+    static const struct dial_from anywhere = {.v4 = NULL};
+    uint32_t ms = p->service->connect_timeout_ms;
+
+    if (ms > CONNECT_MS_MAX)
+        ms = CONNECT_MS_MAX;
+    if (!dial_start(&p->dial, &p->to, &anywhere, ms))
+        finish(p, p->dial.error == 0 ? "its name has no address" : words_of(p->dial.error));
 }
 
-/* True: more octets are wanted. */
-static bool judge(struct scout_probe *p)
+/* Sessions would go on without it; at the same address, but a look is good with any. */
+static void fail_tls(struct scout_probe *p, const char *why)
 {
-    struct probe_step step = p->protocol->probe_step(&p->probe, (struct span){p->window, p->len});
+    p->secured.has_failed = true;
+    if (!p->wish.starts_tls || p->wish.needs_tls) {
+        fail(p, why);
+        return;
+    }
+    snprintf(p->secured.failure, sizeof p->secured.failure, "%s", why);
+    p->wish.starts_tls = false;
+    hang_up(p);
+    dial(p);
+}
 
-    memmove(p->window, p->window + step.take, p->len - step.take);
-    p->len -= step.take;
+/* ---- the dialogue ---- */
+
+static void say(struct scout_probe *p, struct span text)
+{
+    stream_put(&p->stream, text, false);
+    (void)stream_flush(&p->stream); /* a broken connection is found where it is read */
+}
+
+static void watch(struct scout_probe *p)
+{
+    ev_io_stop(p->loop, &p->io);
+    ev_io_set(&p->io, p->stream.fd, EV_READ | (stream_has_out(&p->stream) ? EV_WRITE : 0));
+    ev_io_start(p->loop, &p->io);
+}
+
+static void secure(struct scout_probe *p)
+{
+    p->is_shaking = true;
+    await_answer(p);
+    if (!stream_start_tls(&p->stream, tls_backend_ssl(p->tls, p->backend)))
+        fail(p, p->stream.failure);
+}
+
+static void be_healthy(struct scout_probe *p, struct span goodbye)
+{
+    say(p, goodbye);
+    p->is_done = true;
+    set_timer(p, GOODBYE_SECONDS);
+    p->on_done(p->context, true, NULL);
+}
+
+/* The end of a good look: it says so to TLS too, or its session could not be resumed. */
+static void part(struct scout_probe *p)
+{
+    stream_part(&p->stream);
+    hang_up(p);
+    p->is_running = false;
+}
+
+/* What the window tells. True: more octets are wanted. */
+static bool judge(struct scout_probe *p, struct span window)
+{
+    struct probe_step step = p->service->protocol->probe_step(&p->probe, window);
+
+    window = span_skip(window, step.take);
     switch (step.state) {
     case PROBE_GOING:
-        if (step.text.len == 0)
-            return true;
-        p->has_spoken = true;
-        await_answer(p);
-        if (say(p, step.text))
-            return true;
-        fail(p, "it takes no commands");
-        return false;
-    case PROBE_HEALTHY:
-        (void)say(p, step.text); /* if it does not fit the backend hears no goodbye */
-        p->is_done = true;
-        set_timer(p, GOODBYE_SECONDS);
-        p->on_done(p->context, true, NULL);
-        return p->fd >= 0;
-    case PROBE_START_TLS: /* not wished for */
+        if (step.text.len > 0) {
+            p->has_spoken = true;
+            await_answer(p);
+            say(p, step.text);
+        }
+        break;
+    case PROBE_START_TLS: secure(p); return false;
+    case PROBE_HEALTHY: be_healthy(p, step.text); break;
     case PROBE_SICK: fail(p, step.why); return false;
-    case PROBE_OVER: scout_probe_stop(p); return false;
+    case PROBE_OVER: part(p); return false;
     }
+    if (p->stream.fd < 0)
+        return false;
+    if (window.len >= PROBE_WINDOW)
+        fail(p, "its line has no end");
+    else if (!stream_keep(&p->stream, window))
+        fail(p, p->stream.failure);
+    else
+        return true;
     return false;
 }
 
-/* Once a wake-up: who speaks without end must not keep us from the clock, and from all others. */
-static void read_more(struct scout_probe *p)
+/* Once a wake-up from the socket: who speaks without end must not keep us from the clock, and from
+ * all others. */
+static void talk(struct scout_probe *p, bool is_ready)
 {
-    ssize_t n = recv(p->fd, p->window + p->len, sizeof p->window - p->len, MSG_DONTWAIT);
+    enum stream_result result;
+    struct span window;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        fail(p, n == 0 ? "it closed the connection" : strerror(errno));
-        return;
-    }
-    p->len += (size_t)n;
-    if (judge(p) && p->len == sizeof p->window)
-        fail(p, "its line has no end");
+    do {
+        result = stream_read(&p->stream, is_ready, false, &window);
+        is_ready = false;
+        if (result == STREAM_FAILED)
+            fail(p, p->stream.failure);
+        if (result == STREAM_FAILED || !judge(p, window))
+            return;
+    } while (result == STREAM_MORE);
+    if (result == STREAM_EOF)
+        fail(p, "it closed the connection");
+    else
+        watch(p);
 }
+
+/* True: the dialogue goes on. */
+static bool is_welcome_in_tls(struct scout_probe *p)
+{
+    p->is_shaking = false;
+    p->secured.version = SSL_get_version(p->stream.ssl);
+    p->secured.cipher = SSL_get_cipher_name(p->stream.ssl);
+    await_answer(p);
+    if (!p->wish.starts_tls)
+        return true;
+    probe_secured(&p->probe);
+    return judge(p, (struct span){NULL, 0});
+}
+
+/* Likewise. */
+static bool has_shaken(struct scout_probe *p, bool is_ready)
+{
+    enum handshake result;
+
+    do {
+        result = stream_handshake(&p->stream, is_ready);
+        is_ready = false;
+    } while (result == HANDSHAKE_MORE);
+    if (result == HANDSHAKE_DONE)
+        return is_welcome_in_tls(p);
+    if (result == HANDSHAKE_FAILED)
+        fail_tls(p, p->stream.failure);
+    else
+        watch(p);
+    return false;
+}
+
+static void go_on(struct scout_probe *p, bool is_ready)
+{
+    if (!p->is_shaking)
+        talk(p, is_ready); /* which may end with the wish for TLS */
+    if (p->is_shaking && has_shaken(p, is_ready))
+        talk(p, false);
+}
+
+/* ---- callbacks ---- */
 
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct scout_probe *p = watcher->data;
-    int error = 0;
-    socklen_t len = sizeof error;
 
-    if (p->is_connected) {
-        read_more(p);
-        return;
-    }
-    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-        error = errno;
-    if (error != 0) {
-        fail(p, strerror(error));
-        return;
-    }
-    p->is_connected = true;
-    watch(p, EV_READ);
-    p->talk_until = deadline_now() + ANSWERS_TOGETHER * p->answer_seconds;
-    await_answer(p);
+    if (events & EV_WRITE)
+        (void)stream_flush(&p->stream);
+    go_on(p, (events & EV_READ) != 0);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct scout_probe *p = watcher->data;
 
-    fail(p, !p->is_connected  ? "no connection in time"
-            : p->is_last_wait ? "it takes too long"
-            : p->has_spoken   ? "no answer in time"
-                              : "no greeting in time");
+    if (p->is_shaking)
+        fail_tls(p, "no TLS in time");
+    else
+        fail(p, p->is_last_wait ? "it takes too long"
+                : p->has_spoken ? "no answer in time"
+                                : "no greeting in time");
 }
 
-/* 0, or the errno of what failed. */
-static int open_next(struct scout_probe *p)
+static void on_connected(void *context, int fd, const union board_address *address)
 {
-    const union board_address *a = &p->address[p->next++];
-    socklen_t len = a->any.sa_family == AF_INET ? sizeof a->v4 : sizeof a->v6;
-    int error;
+    struct scout_probe *p = context;
 
-    p->fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (p->fd < 0)
-        return errno;
-    if (connect(p->fd, &a->any, len) == 0 || errno == EINPROGRESS)
-        return 0;
-    error = errno; /* close may set it anew */
-    close(p->fd);
-    p->fd = -1;
-    return error;
+    stream_open(&p->stream, &p->space->scratch, SIDE_BACKEND, fd);
+    p->service->protocol->probe_init(&p->probe, &p->wish);
+    p->secured.version = p->secured.cipher = NULL;
+    p->is_shaking = p->has_spoken = false;
+    p->talk_until = deadline_now() + ANSWERS_TOGETHER * p->answer_seconds;
+    await_answer(p);
+    if (p->service->policy.backend_tls == BACKEND_TLS_IMPLICIT)
+        secure(p);
+    if (p->stream.fd >= 0)
+        go_on(p, false);
 }
 
-static void try_next(struct scout_probe *p, const char *why)
+static void on_not_connected(void *context, int error)
 {
-    while (p->next < p->count) {
-        int error = open_next(p);
-
-        if (error != 0) {
-            why = strerror(error);
-            continue;
-        }
-        p->is_connected = p->has_spoken = false;
-        p->len = 0;
-        p->protocol->probe_init(&p->probe, &p->wish);
-        watch(p, EV_WRITE);
-        set_timer(p, p->connect_seconds);
-        return;
-    }
-    p->is_done = true;
-    p->on_done(p->context, false, why);
+    finish(context, words_of(error));
 }
+
+/* ---- */
 
 void scout_set_port(union board_address *address, uint16_t port)
 {
@@ -201,18 +310,20 @@ void scout_set_port(union board_address *address, uint16_t port)
         address->v6.sin6_port = htons(port);
 }
 
-static double at_most(double seconds, uint32_t ms)
+void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, struct scout_space *space,
+                      const struct service *service, struct tls_backend *tls, size_t backend)
 {
-    return ms == CONFIG_OFF || ms / 1000.0 > seconds ? seconds : ms / 1000.0;
-}
+    uint32_t ms = service->greeting_timeout_ms;
 
-void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, const struct service *service)
-{
-    p->loop = loop;
-    p->protocol = service->protocol;
-    p->connect_seconds = at_most(CONNECT_SECONDS_MAX, service->connect_timeout_ms);
-    p->answer_seconds = at_most(ANSWER_SECONDS_MAX, service->greeting_timeout_ms);
-    p->fd = -1;
+    *p = (struct scout_probe){.loop = loop,
+                              .space = space,
+                              .service = service,
+                              .tls = tls,
+                              .backend = backend,
+                              .stream = {.fd = -1}};
+    p->answer_seconds = ms > ANSWER_SECONDS_MAX * 1000.0 ? ANSWER_SECONDS_MAX : ms / 1000.0;
+    p->dial = (struct dial){
+        .loop = loop, .on_done = on_connected, .on_failed = on_not_connected, .context = p};
     ev_io_init(&p->io, on_ready, -1, EV_READ);
     ev_timer_init(&p->timer, on_time, 0.0, 0.0);
     p->io.data = p;
@@ -222,13 +333,17 @@ void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, const struct 
 void scout_probe_start(struct scout_probe *p, const struct probe_wish *wish,
                        const union board_address *address, uint32_t count)
 {
+    const struct policy *policy = &p->service->policy;
+
     scout_probe_stop(p); /* at most a goodbye that is still awaited */
-    memcpy(p->address, address, count * sizeof *address);
     p->wish = *wish;
-    p->count = count;
-    p->next = 0;
+    p->wish.starts_tls = policy->backend_tls == BACKEND_TLS_STARTTLS;
+    p->wish.needs_tls = p->wish.starts_tls && policy->is_backend_enforced;
+    memcpy(p->to.address, address, count * sizeof *address);
+    p->to.address_count = count;
+    p->secured = (struct scout_tls){.version = NULL};
+    p->service->protocol->probe_init(&p->probe, &p->wish); /* an older look's are not this one's */
     p->is_done = false;
-    p->protocol->probe_init(&p->probe,
-                            &p->wish); /* what an older look has found is not this one's */
-    try_next(p, "its name has no address");
+    p->is_running = true;
+    dial(p);
 }

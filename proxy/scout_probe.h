@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One look at a backend: connect, let the protocol's probe speak with it. One address after the
- * other, one connection at a time. */
+/* One look at a backend, by the way that sessions take: connect, secure, let the protocol's probe
+ * speak with it. One address after the other. */
 #ifndef STARTTLSD_SCOUT_PROBE_H
 #define STARTTLSD_SCOUT_PROBE_H
 
@@ -12,45 +12,75 @@
 
 #include "config/config.h"
 #include "protocols/probe.h"
-#include "proxy/board.h"
+#include "proxy/dial.h"
+#include "proxy/stream.h"
+#include "proxy/tls_backend.h"
+
+/* What looks of one loop share. */
+struct scout_space {
+    struct scratch scratch;
+    struct pool blocks;
+};
+
+/* For so many looks at a time. NULL: no memory. */
+MUST_CHECK struct scout_space *scout_space_new(size_t looks);
+void scout_space_free(struct scout_space *space);
 
 struct scout_probe {
     struct ev_loop *loop;
-    const struct protocol *protocol;
-    double connect_seconds, answer_seconds;
+    struct scout_space *space;
+    const struct service *service;
+    struct tls_backend *tls;
+    size_t backend; /* in the service */
+    double answer_seconds;
     /* is_good: `probe` has what was wished for. Otherwise `why`, and there is what was found out
      * of the last address before it failed. */
     void (*on_done)(void *context, bool is_good, const char *why);
     void *context;
-    struct probe_wish wish;
     struct probe probe;
+    struct scout_tls {                /* of the last address */
+        bool has_failed;              /* the handshake, or it took too long */
+        const char *version, *cipher; /* NULL: there is no TLS */
+        char failure[160]; /* TLS is opportunistic, and failed for this reason: a look without it
+                              followed. Else "" */
+    } secured;
 
-    union board_address address[BOARD_ADDRESSES_MAX];
-    uint32_t count, next;
-    int fd; /* -1: no dialogue is under way */
-    bool is_connected, has_spoken;
+    struct probe_wish wish;
+    struct board_backend to;
+    struct dial dial;
+    bool is_running;
+    struct stream stream; /* fd -1: no dialogue is under way */
+    bool is_shaking, has_spoken;
     double talk_until; /* by deadline_now */
     bool is_last_wait; /* the time for all answers is over before that for the next */
     bool is_done;      /* told; the goodbye is still awaited */
     ev_io io;
     ev_timer timer;
-    size_t len;
-    char window[PROBE_WINDOW];
 };
 
 /* A resolver's answer has none. */
 void scout_set_port(union board_address *address, uint16_t port);
 
-/* on_done and context are the caller's to set. */
-void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, const struct service *service);
+/*
+ * on_done and context are the caller's to set.
+ *
+ * tls      of the service; NULL: its backends are spoken to in the clear
+ * backend  index in the service
+ */
+void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, struct scout_space *space,
+                      const struct service *service, struct tls_backend *tls, size_t backend);
 
-bool scout_probe_is_running(const struct scout_probe *p);
+static inline bool scout_probe_is_running(const struct scout_probe *p)
+{
+    return p->is_running;
+}
 
 /*
  * Begin. on_done is called once, maybe before this returns: good with the first address that does
  * well, else with the reason of the last one. The loop has nothing more to wait for when the
  * goodbye is over too.
  *
+ * wish     but for TLS, which is the service's
  * address  copied; ports set
  */
 void scout_probe_start(struct scout_probe *p, const struct probe_wish *wish,

@@ -250,9 +250,11 @@ static void on_answer(void *context, struct scout_name *name)
     tell_settled(v);
 }
 
+/* What it offers in the clear is not what it offers in TLS. */
 static bool is_same_backend(const struct scout_target *a, const struct scout_target *b)
 {
     return a->endpoint->port == b->endpoint->port && a->service->protocol == b->service->protocol &&
+           a->service->policy.backend_tls == b->service->policy.backend_tls &&
            strcmp(a->endpoint->host, b->endpoint->host) == 0;
 }
 
@@ -273,7 +275,8 @@ static void inherit(struct scout_target *t, const struct scout_view *old)
             t->looks_in_doubt = o->looks_in_doubt;
             t->last_good_ms = o->last_good_ms;
             t->up_since_ms = o->up_since_ms;
-            t->last_probe_ms = o->last_probe_ms;
+            /* one that is down is looked at at once: perhaps it was our TLS that was wrong */
+            t->last_probe_ms = o->health == BACKEND_DOWN ? 0 : o->last_probe_ms;
             is_known = true;
         }
         if (t->health != BACKEND_DOWN && o->learned_ms > t->learned_ms)
@@ -281,14 +284,17 @@ static void inherit(struct scout_target *t, const struct scout_view *old)
     }
 }
 
-static bool target_init(struct scout_target *t, struct scout_view *v, const struct service *s,
-                        const struct endpoint *endpoint)
+/* A backend of the service at `index`. */
+static bool target_init(struct scout_target *t, struct scout_view *v, size_t index, size_t backend)
 {
+    const struct service *s = &v->config->service[index];
+    const struct endpoint *endpoint = &s->backend[backend];
+
     t->view = v;
     t->index = (size_t)(t - v->target);
     t->service = s;
     t->endpoint = endpoint;
-    scout_probe_init(&t->probe, v->loop, s);
+    scout_probe_init(&t->probe, v->loop, v->space, s, v->tls[index], backend);
     ev_timer_init(&t->timer, on_look, 0.0, 0.0);
     t->timer.data = t;
     t->probe.on_done = on_probe_done;
@@ -302,29 +308,48 @@ static bool target_init(struct scout_target *t, struct scout_view *v, const stru
 static bool add_targets(struct scout_view *v)
 {
     v->target = calloc(v->config->backend_total, sizeof *v->target);
-    if (v->target == NULL)
+    v->space = scout_space_new(v->config->backend_total);
+    if (v->target == NULL || v->space == NULL)
         return false;
-    for (size_t i = 0; i < v->config->service_count; i++) {
-        const struct service *s = &v->config->service[i];
-
-        for (size_t k = 0; k < s->backend_count; k++)
-            if (!target_init(&v->target[v->target_count++], v, s, &s->backend[k]))
+    for (size_t i = 0; i < v->config->service_count; i++)
+        for (size_t k = 0; k < v->config->service[i].backend_count; k++)
+            if (!target_init(&v->target[v->target_count++], v, i, k))
                 return false;
-    }
     return true;
 }
 
-static struct config *load(struct bundle *b)
+static void complain(const struct diagnosis *d)
+{
+    bool is_error;
+
+    if (diagnosis_count(d) > 0)
+        log_event(LEVEL_ERROR, "config.rejected", "reason", diagnosis_line(d, 0, &is_error), NULL);
+}
+
+static bool add_tls(struct scout_view *v, const struct config_source *source, struct diagnosis *d)
+{
+    v->tls = calloc(v->config->service_count + 1, sizeof(struct tls_backend *));
+    if (v->tls == NULL)
+        return false;
+    for (size_t i = 0; i < v->config->service_count; i++)
+        if (v->config->service[i].policy.backend_tls != BACKEND_TLS_NONE)
+            v->tls[i] = tls_backend_new(v->config, &v->config->service[i], source, d);
+    return diagnosis_errors(d) == 0;
+}
+
+/* The configuration, and TLS as it wants it. */
+static bool load(struct scout_view *v, struct bundle *b)
 {
     struct config_source source = bundle_source(b);
     struct diagnosis *d = diagnosis_new();
-    struct config *config = config_load(bundle_main_path(b), &source, bundle_fqdn(b), d);
-    bool is_error;
+    bool ok;
 
-    if (config == NULL && diagnosis_count(d) > 0)
-        log_event(LEVEL_ERROR, "config.rejected", "reason", diagnosis_line(d, 0, &is_error), NULL);
+    v->config = config_load(bundle_main_path(b), &source, bundle_fqdn(b), d);
+    ok = v->config != NULL && add_tls(v, &source, d);
+    if (!ok)
+        complain(d);
     diagnosis_free(d);
-    return config;
+    return ok;
 }
 
 static void close_boards(struct board *own, struct board **experience, uint32_t workers)
@@ -353,9 +378,8 @@ struct scout_view *scout_view_new(struct ev_loop *loop, struct bundle *b, struct
     scout_names_init(&v->names, loop, line);
     ev_timer_init(&v->tick, on_tick, TICK_SECONDS, TICK_SECONDS);
     v->tick.data = v;
-    v->config = load(b);
     v->met = calloc(workers, sizeof *v->met);
-    if (v->config == NULL || v->met == NULL || !add_targets(v)) {
+    if (v->met == NULL || !load(v, b) || !add_targets(v)) {
         scout_view_free(v);
         return NULL;
     }
@@ -396,6 +420,10 @@ void scout_view_free(struct scout_view *v)
     }
     free(v->target);
     free(v->met);
+    scout_space_free(v->space);
+    for (size_t i = 0; v->tls != NULL && i < v->config->service_count; i++)
+        tls_backend_free(v->tls[i]);
+    free(v->tls);
     scout_names_clear(&v->names);
     ev_timer_stop(v->loop, &v->tick);
     close_boards(v->board, v->experience, v->workers);

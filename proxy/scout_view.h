@@ -44,6 +44,8 @@ struct scout_view {
     struct board_experience *met; /* by worker: what was read last, of one backend */
     struct scout_target *target;
     size_t target_count;
+    struct scout_space *space;
+    struct tls_backend **tls; /* by service; NULL: in the clear */
     struct scout_names names;
     ev_timer tick; /* reads the workers' boards */
     void (*on_settled)(void *context);
