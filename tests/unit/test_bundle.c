@@ -28,11 +28,16 @@ static const struct {
            "[service a]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nrelay = backend\n"
            "backend = 127.0.0.1:25\ncertificate = chain.pem key.pem\n"
            "[service b]\nprotocol = smtp\nlisten = 127.0.0.1:2526\nrelay = backend\n"
-           "backend = 127.0.0.1:25\ncertificate = both.pem\ncertificate = chain.pem key.pem\n"},
+           "backend = 127.0.0.1:25\ncertificate = both.pem\ncertificate = chain.pem key.pem\n"
+           "backend_tls = implicit\nbackend_ca = ca.pem\n"
+           "backend_certificate = client.pem client.key\n"},
     {"/etc/t/more.ini", "[starttlsd]\nworkers = 2\n"},
     {"/etc/t/chain.pem", "the chain"},
     {"/etc/t/key.pem", SECRET},
     {"/etc/t/both.pem", "a chain and " SECRET},
+    {"/etc/t/ca.pem", "the authorities"},
+    {"/etc/t/client.pem", "the chain for backends"},
+    {"/etc/t/client.key", "the key for backends"},
 };
 
 static bool read_file(void *context, const char *path, struct span *text, const char **error)
@@ -121,6 +126,18 @@ static void scouts_bundle_holds_no_secret(void **state)
     close(fd);
 }
 
+static void scouts_bundle_holds_what_a_client_of_backends_needs(void **state)
+{
+    static const char *const paths[] = {"/etc/t/ca.pem", "/etc/t/client.pem", "/etc/t/client.key"};
+    struct bundle *b = bundle_open(build(false));
+
+    assert_non_null(b);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        assert_true(bundle_file(b, paths[i]).len > 0);
+    assert_null(bundle_file(b, "/etc/t/chain.pem").data); /* some put a key into it */
+    bundle_close(b);
+}
+
 static void nobody_can_change_it(void **state)
 {
     int fd = build(true);
@@ -165,7 +182,7 @@ static void no_octet_of_the_tables_can_lead_outside(void **state)
     static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xff};
     unsigned char *data;
     int good = build(true);
-    size_t len = slurp(good, &data), tables = 32 + 5 * 12;
+    size_t len = slurp(good, &data), tables = 32 + sizeof files / sizeof *files * 12;
 
     for (size_t at = 0; at < tables; at++)
         for (size_t v = 0; v < sizeof values; v++) {
@@ -213,6 +230,7 @@ int main(void)
         cmocka_unit_test(every_file_comes_out_as_it_went_in),
         cmocka_unit_test(configuration_loads_from_it),
         cmocka_unit_test(scouts_bundle_holds_no_secret),
+        cmocka_unit_test(scouts_bundle_holds_what_a_client_of_backends_needs),
         cmocka_unit_test(nobody_can_change_it),
         cmocka_unit_test(no_octet_of_the_tables_can_lead_outside),
         cmocka_unit_test(last_text_must_end_inside),
