@@ -52,10 +52,20 @@ static void add_date(struct text *t, const ASN1_TIME *when)
         add(t, " %s", date);
 }
 
+/* Of the whole certificate, or of its SubjectPublicKeyInfo (X509_pubkey_digest leaves out what kind
+ * of key it is, and no other tool does). */
 static bool digest_of(const X509 *x, bool is_key, unsigned char digest[static 32])
 {
-    return (is_key ? X509_pubkey_digest(x, EVP_sha256(), digest, NULL)
-                   : X509_digest(x, EVP_sha256(), digest, NULL)) == 1;
+    unsigned char *der = NULL;
+    int len;
+    bool ok;
+
+    if (!is_key)
+        return X509_digest(x, EVP_sha256(), digest, NULL) == 1;
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &der);
+    ok = len > 0 && EVP_Q_digest(NULL, "SHA256", NULL, der, (size_t)len, digest, NULL) == 1;
+    OPENSSL_free(der);
+    return ok;
 }
 
 /* As backend_fingerprint takes it. */

@@ -151,14 +151,16 @@ static struct ours ours(const char *host, const char *keys)
 static char *pin_text(const char *file, bool is_key)
 {
     X509 *x = first_certificate(file);
-    unsigned char digest[32];
+    unsigned char digest[32], *der = NULL;
     char *text = malloc(80);
-    int len = sprintf(text, "%s-sha256:", is_key ? "key" : "cert");
+    int len = is_key ? i2d_PUBKEY(X509_get0_pubkey(x), &der) : i2d_X509(x, &der);
 
-    assert_int_equal((is_key ? X509_pubkey_digest : X509_digest)(x, EVP_sha256(), digest, NULL), 1);
+    assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, der, (size_t)len, digest, NULL), 1);
+    OPENSSL_free(der);
+    X509_free(x);
+    len = sprintf(text, "%s-sha256:", is_key ? "key" : "cert");
     for (size_t i = 0; i < sizeof digest; i++)
         len += sprintf(text + len, "%02x", digest[i]);
-    X509_free(x);
     return text;
 }
 
