@@ -53,6 +53,7 @@ static void set_learned(struct scout_target *t, const struct learned *learned, u
     board_put_learned(t->view->board, t->index, learned);
 }
 
+/* On the board first: who has read the line finds it so. */
 static void set_health(struct scout_target *t, enum backend_health health, const char *why)
 {
     if (t->health == health)
@@ -62,10 +63,10 @@ static void set_health(struct scout_target *t, enum backend_health health, const
     t->health = health;
     if (health == BACKEND_DOWN) /* what comes back may be another */
         set_learned(t, &(struct learned){.is_known = false}, 0);
+    publish(t);
     log_event(health == BACKEND_UP ? LEVEL_INFO : LEVEL_ERROR,
               health == BACKEND_UP ? "backend.up" : "backend.down", "service", t->service->name,
               "backend", t->endpoint->text, "reason", why, NULL);
-    publish(t);
 }
 
 static void look_again(struct scout_target *t, double seconds)
@@ -138,9 +139,9 @@ static void on_probe_done(void *context, bool is_good, const char *why)
 
     t->last_probe_ms = now_ms();
     if (is_good) {
-        note_good(t, t->last_probe_ms);
         if (t->probe.wish.learns) /* even if it did not answer: it was asked */
             set_learned(t, &t->probe.probe.learned, t->last_probe_ms);
+        note_good(t, t->last_probe_ms);
     } else {
         if (t->streak > 0)
             t->looks_in_doubt++;
