@@ -27,8 +27,8 @@
 enum talk { TALK_FRESH = 1, TALK_OPEN = 2, TALK_GIVING = 4, TALK_ASKED = 8, TALK_ENDING = 16 };
 
 /* A child's answer is one that was asked for, and once. */
-enum permit { PERMIT_NONE, PERMIT_VOTE, PERMIT_READY };
-#define PERMIT_COUNT 3
+enum permit { PERMIT_NONE, PERMIT_VOTE, PERMIT_TAKEN, PERMIT_SETTLED };
+#define PERMIT_COUNT 4
 
 #define WORKER   (1U << ROLE_WORKER)
 #define SCOUT    (1U << ROLE_SCOUT)
@@ -61,7 +61,7 @@ static const struct rule {
     [MESSAGE_BUILD] = {"build", CHANNEL_MASTER, WORKER | SCOUT, sizeof(struct message_generation),
                        TALK_GIVING, TALK_ASKED, .gives = PERMIT_VOTE},
     [MESSAGE_COMMIT] = {"commit", CHANNEL_MASTER, WORKER | SCOUT, sizeof(struct message_generation),
-                        TALK_ASKED, TALK_OPEN, .gives = PERMIT_READY},
+                        TALK_ASKED, TALK_OPEN, .gives = PERMIT_TAKEN},
     [MESSAGE_ROLLBACK] = {"rollback", CHANNEL_MASTER, WORKER | SCOUT,
                           sizeof(struct message_generation), TALK_GIVING | TALK_ASKED, TALK_OPEN},
     [MESSAGE_ADOPT] = {"adopt", CHANNEL_MASTER, WORKER, sizeof(struct message_slot),
@@ -77,8 +77,10 @@ static const struct rule {
                        .takes = PERMIT_VOTE},
     [MESSAGE_REFUSED] = {"refused", CHANNEL_CHILD, WORKER | SCOUT, sizeof(struct message_refused),
                          .takes = PERMIT_VOTE},
-    [MESSAGE_READY] = {"ready", CHANNEL_CHILD, WORKER | SCOUT, sizeof(struct message_generation),
-                       .takes = PERMIT_READY},
+    [MESSAGE_TAKEN] = {"taken", CHANNEL_CHILD, WORKER | SCOUT, sizeof(struct message_generation),
+                       .takes = PERMIT_TAKEN, .gives = PERMIT_SETTLED},
+    [MESSAGE_SETTLED] = {"settled", CHANNEL_CHILD, SCOUT, sizeof(struct message_generation),
+                         .takes = PERMIT_SETTLED},
 };
 
 /* On the wire: the kind, then its data. */

@@ -29,7 +29,7 @@ enum message_kind {
                       */
     MESSAGE_EXPERIENCE, /* a worker's board, for the scout */
     MESSAGE_BUILD,      /* the generation is complete: build it, answer BUILT or REFUSED */
-    MESSAGE_COMMIT,     /* it is the one from now on; answer READY when it is at work */
+    MESSAGE_COMMIT,     /* it is the one from now on; answer TAKEN when that is so */
     MESSAGE_ROLLBACK,   /* forget it */
     MESSAGE_ADOPT,      /* watch the queues of a dead worker */
     MESSAGE_GIVE_BACK,  /* it is back */
@@ -39,9 +39,10 @@ enum message_kind {
     /* from a child */
     MESSAGE_BUILT,
     MESSAGE_REFUSED,
-    MESSAGE_READY, /* worker: it listens; scout: each name has been answered, or has failed, once */
+    MESSAGE_TAKEN,   /* nothing begins with an older generation any more; worker: it listens */
+    MESSAGE_SETTLED, /* scout, some time later: each name has been answered, or has failed, once */
 };
-#define MESSAGE_COUNT (MESSAGE_READY + 1)
+#define MESSAGE_COUNT (MESSAGE_SETTLED + 1)
 
 struct message_start {
     struct privileges privileges;

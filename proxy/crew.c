@@ -129,7 +129,7 @@ static void member_start(struct member *m)
         return;
     }
     m->state = m->child.role == ROLE_RESOLVER ? MEMBER_READY : MEMBER_STARTING;
-    m->offered = 0;
+    m->offered = m->taking = 0;
     child_send(&m->child, MESSAGE_START, &start, NULL, 0);
     if (m->child.role == ROLE_WORKER) {
         child_send(&m->child, MESSAGE_TICKETS, &c->tickets, NULL, 0);
@@ -180,6 +180,24 @@ static void take_answer(struct member *m, uint32_t generation, const char *refus
     child_kill(&m->child);
 }
 
+static void become_ready(struct member *m)
+{
+    if (m->state != MEMBER_WORKING)
+        return;
+    m->state = MEMBER_READY;
+    give_back(m);
+    find_guardians(m->crew);
+}
+
+static void take_step(struct member *m, const struct message *message)
+{
+    if (message->kind == MESSAGE_TAKEN && message->data.generation.generation == m->taking)
+        m->taking = 0;
+    if (message->kind == MESSAGE_SETTLED || m->child.role == ROLE_WORKER)
+        become_ready(m);
+    m->crew->on_step(m->crew->context, m);
+}
+
 static void on_message(struct child *child, struct message *message)
 {
     struct member *m = (struct member *)child;
@@ -189,14 +207,8 @@ static void on_message(struct child *child, struct message *message)
     case MESSAGE_REFUSED:
         take_answer(m, message->data.refused.generation, message->data.refused.text);
         break;
-    case MESSAGE_READY:
-        if (m->state == MEMBER_WORKING) {
-            m->state = MEMBER_READY;
-            give_back(m);
-            find_guardians(m->crew);
-            m->crew->on_ready(m->crew->context, m);
-        }
-        break;
+    case MESSAGE_TAKEN:
+    case MESSAGE_SETTLED: take_step(m, message); break;
     case MESSAGE_START:
     case MESSAGE_TICKETS:
     case MESSAGE_TALLY:
@@ -250,6 +262,7 @@ static void on_death(struct child *child, int status)
     if (!is_wanted_death(m, status))
         log_death(m, status);
     m->state = MEMBER_GONE;
+    m->taking = 0;
     member_close_tally(m);
     if (m->child.role == ROLE_RESOLVER && WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
         m->deaths = 0; /* a stuck name, no fault: its own time limit is slow enough */
@@ -342,13 +355,6 @@ uint32_t crew_offer(struct crew *c)
     return voters;
 }
 
-void crew_kill_silent(struct crew *c)
-{
-    for (uint32_t i = 0; i < MEMBERS(c); i++)
-        if (member_at(c, i)->offered != 0 && member_at(c, i)->is_asked)
-            child_kill(&member_at(c, i)->child);
-}
-
 /* The scout first: it has carried over what it knows, and workers ask its board at once. */
 void crew_commit(struct crew *c)
 {
@@ -361,6 +367,24 @@ void crew_rollback(struct crew *c)
 {
     for (uint32_t i = 0; i < MEMBERS(c); i++)
         member_close_offer(member_at(c, i), MESSAGE_ROLLBACK);
+}
+
+bool crew_is_taking(const struct crew *c)
+{
+    for (uint32_t i = 0; i < c->workers; i++)
+        if (c->worker[i].taking != 0)
+            return true;
+    return c->scout.taking != 0;
+}
+
+void crew_kill_silent(struct crew *c)
+{
+    for (uint32_t i = 0; i < MEMBERS(c); i++) {
+        struct member *m = member_at(c, i);
+
+        if ((m->offered != 0 && m->is_asked) || m->taking != 0)
+            child_kill(&m->child);
+    }
 }
 
 void crew_tell_tickets(struct crew *c)

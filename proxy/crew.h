@@ -16,9 +16,9 @@
 
 /* A child over all its lives:
  *
- *   GONE ──started──▶ STARTING ──BUILT, committed──▶ WORKING ──READY──▶ READY
- *     ▲                  │                              │                 │
- *     └────── back-off ──┴────────── it died ───────────┴─────────────────┘
+ *   GONE ──started──▶ STARTING ──BUILT, committed──▶ WORKING ──TAKEN (scout: SETTLED)──▶ READY
+ *     ▲                  │                              │                                │
+ *     └────── back-off ──┴────────── it died ───────────┴────────────────────────────────┘
  *
  * The resolver is given no generation: it is READY at once. */
 enum member_state { MEMBER_GONE, MEMBER_STARTING, MEMBER_WORKING, MEMBER_READY };
@@ -32,6 +32,7 @@ struct member {
     struct generation_board tally; /* worker: of this life (tally.h); .reader -1: dead */
     uint32_t offered;              /* the generation that it has been asked to build; 0: none */
     bool is_asked;                 /* and it has not answered */
+    uint32_t taking;               /* the one that it was told to take, and has not yet; 0: none */
     uint32_t deaths;               /* since it last lived long */
     double started;                /* loop time */
     ev_timer retry;
@@ -53,9 +54,9 @@ struct crew {
 
     /* A child has answered an offer of `coming`; refusal is NULL, or says why not. */
     void (*on_vote)(void *context, struct member *m, const char *refusal);
-    /* Something has changed: a child is ready, or died (status as of waitpid; it may have been
-     * asked to vote, or have failed to start). */
-    void (*on_ready)(void *context, struct member *m);
+    /* Something has changed: a child has taken a generation, or is ready; or it died (status as of
+     * waitpid; it may have been asked to vote, or have failed to start). */
+    void (*on_step)(void *context, struct member *m);
     void (*on_death)(void *context, struct member *m, int status);
     void *context;
 };
@@ -73,11 +74,12 @@ bool crew_is_gone(const struct crew *c);     /* nobody runs */
 
 /* Phase one of `coming` for all who work; the number of those who will vote. */
 uint32_t crew_offer(struct crew *c);
-/* Those who have not answered an offer are no use. */
-void crew_kill_silent(struct crew *c);
 /* Phase two, for those who were asked. */
 void crew_commit(struct crew *c);
 void crew_rollback(struct crew *c);
+bool crew_is_taking(const struct crew *c); /* somebody has not taken what was committed */
+/* Those who owe an answer, in either phase, are no use. */
+void crew_kill_silent(struct crew *c);
 
 /* The keys have changed. */
 void crew_tell_tickets(struct crew *c);

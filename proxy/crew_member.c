@@ -56,6 +56,8 @@ void member_close_offer(struct member *m, enum message_kind kind)
     if (m->offered == 0)
         return;
     child_send(&m->child, kind, &generation, NULL, 0);
+    if (kind == MESSAGE_COMMIT)
+        m->taking = m->offered;
     m->offered = 0;
 }
 

@@ -245,7 +245,7 @@ static void on_reload_end(void *context)
     tell_ready(m);
 }
 
-static void on_ready(void *context, struct member *member)
+static void on_step(void *context, struct member *member)
 {
     struct master *m = context;
 
@@ -397,7 +397,7 @@ int master_run(const char *config_path, bool is_caged)
     m.crew = (struct crew){.loop = m.loop,
                            .root = -1,
                            .on_vote = on_vote,
-                           .on_ready = on_ready,
+                           .on_step = on_step,
                            .on_death = on_death,
                            .context = &m};
     m.reload = (struct reload){.config_path = config_path,

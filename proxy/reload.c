@@ -9,7 +9,8 @@
 #include "proxy/log.h"
 #include "proxy/tls_expiry.h"
 
-#define VOTE_SECONDS 10.0
+/* A child has so long to vote, and as long to take what was decided. */
+#define ANSWER_SECONDS 10.0
 
 void reload_log_complaints(const struct diagnosis *d, const char *event)
 {
@@ -91,12 +92,29 @@ static void take_log_settings(const struct config *config)
     log_configure(config->log_format, config->log_level);
 }
 
+/* Who reads the line may rely on it: what connects from now on meets the new configuration. */
+static void complete(struct reload *r)
+{
+    char keys[64];
+    const char *needed =
+        restart_needed(r->started_with, r->crew->current->config, keys, sizeof keys);
+
+    r->is_taking = false;
+    log_event(needed == NULL ? LEVEL_INFO : LEVEL_WARNING, "config.reloaded", "restart_needed",
+              needed, NULL);
+    tls_expiry_tell(r->crew->current->expiry);
+    finish(r);
+}
+
+static void complete_if_taken(struct reload *r)
+{
+    if (r->is_taking && !crew_is_taking(r->crew))
+        complete(r);
+}
+
 static void commit(struct reload *r)
 {
     struct generation *old = r->crew->current;
-    struct config *config = r->crew->coming->config;
-    char keys[64];
-    const char *needed = restart_needed(r->started_with, config, keys, sizeof keys);
 
     r->crew->current = r->crew->coming;
     r->crew->coming = NULL;
@@ -106,11 +124,10 @@ static void commit(struct reload *r)
         old->config = NULL; /* kept for comparison */
     generation_free(old, r->places);
     crew_commit(r->crew);
-    take_log_settings(config);
-    log_event(needed == NULL ? LEVEL_INFO : LEVEL_WARNING, "config.reloaded", "restart_needed",
-              needed, NULL);
-    tls_expiry_tell(r->crew->current->expiry);
-    finish(r);
+    take_log_settings(r->crew->current->config);
+    r->is_taking = true;
+    ev_timer_again(r->crew->loop, &r->silence);
+    complete_if_taken(r);
 }
 
 /* A child that does not answer does not serve either. */
@@ -119,7 +136,10 @@ static void on_silence(struct ev_loop *loop, ev_timer *watcher, int events)
     struct reload *r = watcher->data;
 
     crew_kill_silent(r->crew);
-    reject(r, "a child did not answer in time");
+    if (r->is_taking)
+        complete(r);
+    else
+        reject(r, "a child did not answer in time");
 }
 
 static void begin(struct reload *r)
@@ -141,13 +161,12 @@ static void begin(struct reload *r)
         commit(r);
         return;
     }
-    ev_timer_set(&r->silence, VOTE_SECONDS, 0.0);
-    ev_timer_start(r->crew->loop, &r->silence);
+    ev_timer_again(r->crew->loop, &r->silence);
 }
 
 void reload_init(struct reload *r)
 {
-    ev_timer_init(&r->silence, on_silence, VOTE_SECONDS, 0.0);
+    ev_timer_init(&r->silence, on_silence, 0.0, ANSWER_SECONDS);
     r->silence.data = r;
 }
 
@@ -159,8 +178,10 @@ void reload_request(struct reload *r)
 
 void reload_resume(struct reload *r)
 {
+    complete_if_taken(r);
     /* Several SIGHUPs that came meanwhile are one. A reload without voters is over at once. */
-    while (r->is_wanted && r->crew->coming == NULL && !crew_is_starting(r->crew) && !r->is_over) {
+    while (r->is_wanted && r->crew->coming == NULL && !r->is_taking && !crew_is_starting(r->crew) &&
+           !r->is_over) {
         r->is_wanted = false;
         begin(r);
     }
@@ -182,4 +203,6 @@ void reload_abandon(struct reload *r)
     r->is_over = true;
     if (r->crew->coming != NULL)
         reject(r, "starttlsd is stopping");
+    else if (r->is_taking)
+        complete(r);
 }

@@ -27,6 +27,7 @@ struct reload {
     bool is_wanted; /* a SIGHUP that came at a bad time */
     bool is_over;   /* no more of them */
     uint32_t votes_missing;
+    bool is_taking; /* it is committed, and not all have taken it */
     ev_timer silence;
 };
 

@@ -99,17 +99,20 @@ static void answer_build(struct scout *s)
 static void on_settled(void *context)
 {
     struct scout *s = context;
-    struct message_generation ready = {s->current->generation};
+    struct message_generation settled = {s->current->generation};
 
-    tell(s, MESSAGE_READY, &ready);
+    tell(s, MESSAGE_SETTLED, &settled);
 }
 
 static void commit(struct scout *s)
 {
+    struct message_generation taken = {s->coming.generation};
+
     scout_view_free(s->current);
     s->current = s->built;
     s->built = NULL;
     log_configure(s->current->config->log_format, s->current->config->log_level);
+    tell(s, MESSAGE_TAKEN, &taken);
     scout_view_start(s->current, on_settled, s);
 }
 
@@ -153,7 +156,8 @@ static void on_message(void *context, struct message *m)
     case MESSAGE_DRAIN:
     case MESSAGE_BUILT:
     case MESSAGE_REFUSED:
-    case MESSAGE_READY: break; /* the channel's table lets no master say these to a scout */
+    case MESSAGE_TAKEN:
+    case MESSAGE_SETTLED: break; /* the channel's table lets no master say these to a scout */
     }
 }
 

@@ -119,7 +119,7 @@ static void set_limits(const struct snapshot *s)
 
 static void commit(struct worker *w)
 {
-    struct message_generation ready = {w->coming.generation};
+    struct message_generation taken = {w->coming.generation};
     struct snapshot *old = w->current;
 
     w->current = w->built;
@@ -129,7 +129,7 @@ static void commit(struct worker *w)
     if (old != NULL)
         snapshot_put(old);
     log_configure(w->current->config->log_format, w->current->config->log_level);
-    tell(w, MESSAGE_READY, &ready);
+    tell(w, MESSAGE_TAKEN, &taken);
 }
 
 static void rollback(struct worker *w)
@@ -220,7 +220,8 @@ static void on_message(void *context, struct message *m)
     case MESSAGE_PEER:
     case MESSAGE_BUILT:
     case MESSAGE_REFUSED:
-    case MESSAGE_READY: break; /* the channel's table lets no master say these to a worker */
+    case MESSAGE_TAKEN:
+    case MESSAGE_SETTLED: break; /* the channel's table lets no master say these to a worker */
     }
 }
 

@@ -170,7 +170,8 @@ static void hostile_child_is_found_out(void **state)
         uint32_t kind;
         size_t len, fds;
     } tries[] = {
-        {MESSAGE_READY, 4 + sizeof first, 0},            /* nothing was committed */
+        {MESSAGE_TAKEN, 4 + sizeof first, 0},            /* nothing was committed */
+        {MESSAGE_SETTLED, 4 + sizeof first, 0},          /* the scout's word */
         {MESSAGE_BUILT, 4 + sizeof first, 1},            /* with a descriptor */
         {MESSAGE_BUILT, 4 + sizeof first, 64},           /* with many */
         {MESSAGE_BUILT, 4 + sizeof first, 100},          /* with more than there is room for */
