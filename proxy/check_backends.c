@@ -175,7 +175,9 @@ static void tell_tls(struct report *r, const struct service *service, const stru
         return;
     }
     report_finding(r, FINDING_WARNING, "sessions go on without TLS: %s",
-                   o->tls.has_failed ? o->tls.failure : "it does not offer STARTTLS");
+                   o->tls.has_failed     ? o->tls.failure
+                   : o->probe.offers_tls ? "it refuses STARTTLS"
+                                         : "it does not announce STARTTLS");
     if (o->tls.has_failed)
         advise_on_tls(r, o->tls.failure);
 }

@@ -16,6 +16,7 @@ from conftest import configuration, unavailable
 from gateway import PROGRAM, eventually
 from mailbox_scripts import ImapScript, Pop3Script
 from postfix import Postfix
+from tls_backends import (Implicit, Plain, Refusing, Silent, TlsScript, Without, World, fingerprint, server_context)
 
 FAST = {"connect_timeout": "1s", "greeting_timeout": "1s"}
 
@@ -284,6 +285,81 @@ def test_backends_that_will_not_do(backend, check, script, words):
     assert status == 1
     assert verdicts(report, "problem") == [f"127.0.0.1: {words}"]
     assert time.monotonic() - began < 10
+
+
+# ---- TLS --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(certificates, tmp_path_factory):
+    return World(tmp_path_factory.mktemp("world"), certificates)
+
+
+def secured(world, **keys):
+    return {"relay": "example.test", "backend_tls": "starttls", "backend_ca": world.trusted, **FAST, **keys}
+
+
+@pytest.mark.parametrize("script, tls", [(TlsScript, "starttls"), (Implicit, "implicit")])
+def test_a_backend_with_tls_is_asked_inside_it(backend, check, world, script, tls):
+    behind = backend(script(server_context(world.right)))
+    status, report, _ = check(behind, **secured(world, backend_tls=tls))
+    assert status == 0
+    assert verdicts(report, "ok")[:2] == ["127.0.0.1: 220 backend ESMTP",
+                                          "TLSv1.3 with TLS_AES_256_GCM_SHA384, chain and name are verified"]
+    assert "offers 8BITMIME, INSIDE" in report
+
+
+@pytest.mark.parametrize("certificate, keys, words, advice", [
+    ("expired", {}, "its certificate has expired 20", "renew it, or pin it with backend_verify = fingerprint"),
+    ("elsewhere", {"backend_name": "localhost"}, "its certificate is not for localhost, but for elsewhere.test",
+     "if it is the right one, write backend_name as its certificate has it"),
+    ("stranger", {}, "its chain leads to no trusted authority",
+     "if it is the right one, name its authority's certificate with backend_ca"),
+    ("self_signed", {}, "its certificate is self-signed; its fingerprint is {pin}",
+     "if it is the right one, write backend_verify = fingerprint, and that as backend_fingerprint"),
+    ("right", {"backend_ca": "/etc/hostname"}, "its backends cannot be met by TLS: see above", ""),
+])
+def test_a_wrong_certificate_is_explained(backend, check, world, certificate, keys, words, advice):
+    shown = getattr(world, certificate)
+    status, report, _ = check(backend(TlsScript(server_context(shown))), **secured(world, **keys))
+    assert status == 1
+    problem, = verdicts(report, "problem")
+    assert words.format(pin=fingerprint(shown)) in problem
+    assert f" {advice}" in report
+
+
+@pytest.mark.parametrize("script, words", [
+    (Silent, "no TLS in time"), (Plain, "not TLS: plaintext where a handshake was expected"),
+    (Refusing, "it refuses STARTTLS; it greeted: 220 backend ESMTP"),
+    (Without, "it does not announce STARTTLS; it greeted: 220 backend ESMTP"),
+])
+def test_a_backend_without_tls_will_not_do(backend, check, world, script, words):
+    status, report, _ = check(backend(script(server_context(world.right))), **secured(world))
+    assert status == 1
+    assert verdicts(report, "problem") == [f"127.0.0.1: {words}"]
+
+
+@pytest.mark.parametrize("script, words", [
+    (Plain, "not TLS: plaintext where a handshake was expected"), (Without, "it does not announce STARTTLS"),
+    (Refusing, "it refuses STARTTLS"),
+])
+def test_opportunistic_tls_that_fails_is_a_warning(backend, check, world, script, words):
+    behind = backend(script(server_context(world.right)))
+    status, report, _ = check(behind, relay="example.test", backend_tls="starttls", backend_policy="opportunistic",
+                              **FAST)
+    assert status == 0
+    assert f"sessions go on without TLS: {words}" in verdicts(report, "warning")
+
+
+def test_tls_that_begins_in_the_clear_is_not_met_at_the_first_octet(backend, check, world):
+    status, report, _ = check(backend(TlsScript(server_context(world.right))),
+                              **secured(world, backend_tls="implicit"))
+    assert status == 1
+    assert verdicts(report, "problem") == ["127.0.0.1: not TLS: plaintext where a handshake was expected"]
+    assert "backend_tls = starttls is for ports that begin in the clear" in report
+
+
+# ---- Time -------------------------------------------------------------------------------------------
 
 
 def test_a_slow_backend_has_its_time_for_each_answer(backend, check):
