@@ -15,6 +15,7 @@ class Policy:
 
     protocol = None
     relay, bare_newline = 'unset', 'normalize'  # SMTP's
+    backend_tls, is_backend_enforced, tells_identity = 'none', False, False
 
     def __init__(self, rng):
         self.tls = rng.choice(['starttls', 'starttls', 'starttls', 'implicit', 'none'])
@@ -138,6 +139,9 @@ class Dialogue:
         if not self.links:
             return False
         link = self.links[-1]
+        if machine.is_backend_shaking:
+            self.shake()
+            return True
         is_read = machine.reads_backend or machine.is_tunnel
         if link.queue and is_read:
             self.feed(BACKEND, link.deliver())
@@ -148,6 +152,12 @@ class Dialogue:
             return True
         return False
 
+    def shake(self):
+        """The backend and we: it succeeds, or the connection is gone."""
+        is_good = self.rng.random() < 0.9
+        self.links[-1].way.shaken(is_good)
+        self.tell('SECURED' if is_good else self.rng.choice(['EOF', 'LOST']), BACKEND)
+
     def settle(self):
         while self.deliver():
             pass
@@ -156,7 +166,7 @@ class Dialogue:
         """The client, in pieces."""
         machine = self.machine
         for piece in cut(self.rng, octets):
-            if machine.is_over or machine.outcome == 'START_TLS':
+            if machine.is_over or machine.is_shaking:
                 break
             self.phases[-1].sent += piece
             self.feed(CLIENT, piece)
@@ -181,7 +191,7 @@ class Dialogue:
             self.say(octets)
             if waits or rng.random() < 0.1:
                 self.settle()
-            if machine.outcome == 'START_TLS':
+            if machine.is_shaking:
                 self.secure()
                 self.settle()
             if rng.random() < 0.002:

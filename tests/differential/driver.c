@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdint.h>
 
+#include "protocols/identity.h"
 #include "tests/differential/account.h"
 
 /* machine.py knows these enums by number. */
@@ -29,7 +30,14 @@ struct request {
 struct wish {
     unsigned char protocol, tls, is_enforced, may_auth_in_clear, relay, bare_newline;
     unsigned char max_errors, max_auth_failures;
+    unsigned char backend_tls, is_backend_enforced, tells_identity;
     unsigned char is_learned, has_greeting, has_capabilities, allows, hides_auth;
+};
+
+static const struct client_identity client = {
+    .client = {.family = ADDRESS_V4, .octets = {192, 0, 2, 7}, .port = 49152},
+    .server = {.family = ADDRESS_V6, .octets = {0x20, 1, 0xd, 0xb8, [15] = 1}, .port = 25},
+    .session = "9f2c01",
 };
 
 static const char *const domains[] = {"example.org", "example.net"};
@@ -151,7 +159,7 @@ static bool get(void *to, size_t len)
 static void begin(struct player *p, const struct wish *w)
 {
     const struct speech *speech = &speeches[w->protocol];
-    const struct facts facts = {.learned = w->is_learned ? &learned : NULL};
+    const struct facts facts = {.learned = w->is_learned ? &learned : NULL, .identity = &client};
 
     player_clear(p);
     told[0] = told[1] = 0;
@@ -161,6 +169,9 @@ static void begin(struct player *p, const struct wish *w)
         .tls = (enum front_tls)w->tls,
         .is_enforced = w->is_enforced != 0,
         .may_auth_in_clear = w->may_auth_in_clear != 0,
+        .backend_tls = (enum backend_tls)w->backend_tls,
+        .is_backend_enforced = w->is_backend_enforced != 0,
+        .tells_identity = w->tells_identity != 0,
         .hostname = "gateway.example",
         .relay = (enum relay)w->relay,
         .relay_domains = {domains, sizeof(domains) / sizeof(domains[0])},
@@ -182,7 +193,7 @@ static void begin(struct player *p, const struct wish *w)
 static void answer(const struct player *p)
 {
     const char state[] = {(char)p->outcome, (char)p->end, (char)player_reads(p, SIDE_CLIENT),
-                          (char)player_reads(p, SIDE_BACKEND)};
+                          (char)player_reads(p, SIDE_BACKEND), (char)p->is_backend_shaking};
     uint32_t len;
 
     tell_unseen(p);

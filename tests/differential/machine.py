@@ -15,6 +15,7 @@ NOTES = ('NONE GREETED TLS_NEEDED MESSAGE ADMITTED AUTH_OK AUTH_FAILED INJECTION
          'TLS_ON_PLAINTEXT_PORT BACKEND_REPLY BACKEND_INJECTION SMUGGLING').split()
 PROTOCOLS = 'smtp imap pop3'.split()
 TLS = 'starttls implicit none'.split()
+BACKEND_TLS = 'none starttls implicit'.split()
 RELAY = 'unset backend login domains'.split()
 BARE_NEWLINE = 'normalize reject pass'.split()
 
@@ -34,11 +35,16 @@ class Machine:
 
     def reset(self):
         self.outcome, self.end = 'MORE', 'NONE'
-        self.reads_client = self.reads_backend = False
+        self.reads_client = self.reads_backend = self.is_backend_shaking = False
 
     @property
     def is_over(self):
         return self.outcome in ('CLOSE', 'RESET')
+
+    @property
+    def is_shaking(self):
+        """The client."""
+        return self.outcome == 'START_TLS' and not self.is_backend_shaking
 
     @property
     def is_tunnel(self):
@@ -69,7 +75,7 @@ class Machine:
                 records.append(('T',))
             else:
                 self.outcome, self.end = OUTCOMES[octets[0]], ENDS[octets[1]]
-                self.reads_client, self.reads_backend = bool(octets[2]), bool(octets[3])
+                self.reads_client, self.reads_backend, self.is_backend_shaking = map(bool, octets[2:5])
         return records
 
     def begin(self, policy):
@@ -77,6 +83,7 @@ class Machine:
         return self._ask('I', data=bytes([
             PROTOCOLS.index(policy.protocol), TLS.index(policy.tls), policy.is_enforced, policy.may_auth_in_clear, RELAY.index(policy.relay),
             BARE_NEWLINE.index(policy.bare_newline), policy.max_errors, policy.max_auth_failures,
+            BACKEND_TLS.index(policy.backend_tls), policy.is_backend_enforced, policy.tells_identity,
             policy.is_learned, policy.has_greeting, policy.has_capabilities, policy.allows, policy.hides_auth]))
 
     def feed(self, side, octets):

@@ -6,6 +6,7 @@ which command's reply a client got.
 """
 
 from smtp.reader import ServerReader
+from smtp.way import Way
 
 HIDDEN = [b'STARTTLS', b'XCLIENT ADDR PORT NAME', b'XFORWARD NAME ADDR', b'XEXCH50', b'X-ANONYMOUSTLS', b'X-EXPS GSSAPI',
           b'X-LINK2STATE', b'TURN', b'ATRN', b'REQUIRETLS', b'X-LEGACY', b'PRDR', b'XPRDR', b'EXDATA', b'XEXDATA', b'CHECKPOINT', b'VERB', b'ONEX', b'x-exps=LOGIN', b'starttls', b'\tXCLIENT']
@@ -17,12 +18,13 @@ SHOWN = [b'PIPELINING', b'8BITMIME', b'SIZE 1000000', b'size 40', b'DSN', b'SIZE
 class Backend:
     def __init__(self, rng, dialogue):
         self.rng, self.dialogue, self.phase = rng, dialogue, dialogue.phases[-1]
+        before = dialogue.links[-1].way if dialogue.links else None
+        self.way = Way(self, dialogue.policy, before is not None and before.has_failed and not dialogue.policy.is_backend_enforced)
         self.reader = ServerReader()
         self.queue = []  # (octets, code and number of the reply that they complete)
         self.things = []  # what the module says that it passed: [kind, is_whole, octets]
         self.items = []
         self.has_greeted = self.is_logged_in = False
-        self.greeting_code = None
         self.is_closing = False
         self.temper = rng.choices(['good', 'moody', 'mad'], [5, 4, 1])[0]
         self.knows_ehlo = rng.random() < 0.9
@@ -56,8 +58,8 @@ class Backend:
     def greet(self):
         if self.rng.random() < 0.04:
             self.dialogue.depends_on_cuts = True
-            self.rng.choice([lambda: self._say(554, b'go away'), lambda: self._queue(b'garbage\r\n'),
-                             lambda: self.queue.append((b'220 x\r\n250 early\r\n', None, None)), lambda: self._say(421)])()
+            self.rng.choice([lambda: self._say(554, b'go away'), lambda: self._queue(b'garbage\r\n', 0),
+                             lambda: self.queue.append((b'220 x\r\n250 early\r\n', 0, None)), lambda: self._say(421)])()
             return
         self._say(220, b'ready', self.rng.choice([1, 1, 1, 3]))
 
@@ -162,7 +164,11 @@ class Backend:
             return octets
         reply, self.said = self.said, b''
         if not self.has_greeted:
-            self.has_greeted, self.greeting_code = True, code
+            self.has_greeted = True
+            self.way.greeted(code == 220)
+            return octets
+        if not self.way.is_done:
+            self.way.answered()
             return octets
         item = self.reader.answer(code)
         if item is not None:

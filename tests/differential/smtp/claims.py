@@ -396,7 +396,7 @@ def check(dialogue):
     for link in dialogue.links:
         check_link(dialogue, link)
     for link, other in zip(dialogue.links, dialogue.links[1:]):
-        must(link.greeting_code != 220 or link.phase is not other.phase, 'a backend that has greeted was left for another')
+        must(not link.way.is_done or link.phase is not other.phase, 'a backend that has greeted was left for another')
     check_client(dialogue)
     if policy.tls == 'starttls' and policy.is_enforced and not dialogue.phases[-1].is_tls:
         must(not dialogue.links and machine.outcome != 'CONNECT', 'a backend was asked for before TLS')

@@ -14,6 +14,9 @@ class Policy(dialogue.Policy):
         super().__init__(rng)
         self.relay = rng.choice(['backend', 'domains', 'login'])
         self.bare_newline = rng.choice(['normalize', 'normalize', 'reject', 'pass'])
+        self.backend_tls = rng.choice(['none', 'none', 'starttls', 'implicit'])
+        self.is_backend_enforced = rng.random() < 0.5
+        self.tells_identity = rng.random() < 0.25
 
 
 class Dialogue(dialogue.Dialogue):
@@ -25,6 +28,9 @@ class Dialogue(dialogue.Dialogue):
     def to_backend(self, kind, is_end, octets):
         self.log.append((f'to backend ({kind}{"" if is_end else "…"})', octets))
         link = self.links[-1]
+        if not link.way.is_done:
+            link.way.hear(kind, octets)
+            return
         things = link.things
         if things and not things[-1][1]:
             assert things[-1][0] == kind, f'{things[-1]} goes on as {kind}'
@@ -35,9 +41,15 @@ class Dialogue(dialogue.Dialogue):
         for item in link.on_octets(octets, kind == 'own'):
             item.is_logged_in = link.is_logged_in
 
+    def deliver(self):
+        has_done = super().deliver()
+        if self.links and not self.links[-1].way.is_done:
+            self.links[-1].way.check(self.machine)
+        return has_done
+
     def owes(self):
         """Some backend has not answered all that it was asked."""
-        return any(not link.has_greeted or link.reader.unanswered for link in self.links[-1:])
+        return any(not link.way.is_done or link.reader.unanswered for link in self.links[-1:])
 
     def last_word(self):
         """The code of the last reply."""
