@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "config/network.h"
+#include "proxy/admission.h"
+#include "proxy/inet.h"
 #include "proxy/log.h"
 #include "proxy/session.h"
 #include "proxy/session_log.h"
@@ -50,46 +51,17 @@ static void pause_accepting(struct acceptor *a, const struct accept_place *p)
     ev_timer_start(a->loop, &a->pause);
 }
 
-/* As networks know it: IPv4 in its mapped form, whatever kind of socket it came by. */
-static void map_address(const union board_address *peer, unsigned char mapped[16])
-{
-    static const unsigned char prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (peer->any.sa_family == AF_INET6) {
-        memcpy(mapped, &peer->v6.sin6_addr, 16);
-        return;
-    }
-    memcpy(mapped, prefix, sizeof prefix);
-    memcpy(mapped + sizeof prefix, &peer->v4.sin_addr, 4);
-}
-
-static bool is_in(const struct network *list, size_t count, const unsigned char address[16])
-{
-    for (size_t i = 0; i < count; i++)
-        if (network_contains(&list[i], address))
-            return true;
-    return false;
-}
-
-bool accept_is_allowed(const struct service *service, const union board_address *peer)
-{
-    unsigned char address[16];
-
-    map_address(peer, address);
-    if (is_in(service->deny, service->deny_count, address))
-        return false;
-    return service->allow_count == 0 || is_in(service->allow, service->allow_count, address);
-}
-
 /* No word to those whom the administrator will not have: they are not to know what is here. */
 static void take(struct acceptor *a, struct accept_place *p, int client,
-                 const union board_address *peer)
+                 const union board_address *from)
 {
-    if (accept_is_allowed(p->service->config, peer)) {
-        session_open(a->engine, p->snapshot, p->service, client, peer);
+    const struct address peer = inet_read(from);
+
+    if (admission_allows(p->service->config, &peer)) {
+        session_open(a->engine, p->snapshot, p->service, client, &peer);
         return;
     }
-    session_log_refused(p->service, peer, LEVEL_INFO, "denied");
+    session_log_refused(p->service, &peer, LEVEL_INFO, "denied");
     close(client);
 }
 

@@ -59,9 +59,6 @@ void accept_rollback(struct acceptor *a);
 /* Watch, or no longer, the sockets of worker `slot`. */
 void accept_watch(struct acceptor *a, uint32_t slot, bool is_watched);
 
-/* What `allow` and `deny` say of this address, the latter first; mapped IPv4 addresses are IPv4. */
-bool accept_is_allowed(const struct service *service, const union board_address *peer);
-
 /* Accept what is queued, then close everything. */
 void accept_finish(struct acceptor *a);
 

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "protocols/identity.h"
 #include "proxy/backend.h"
 #include "proxy/board.h"
 #include "proxy/deadline.h"
@@ -53,7 +54,6 @@ struct session {
     const struct snapshot_service *service; /* of the snapshot, and NULL with it */
     struct quota *quota;                    /* the service's; counted */
     const struct protocol *protocol;
-    uint64_t id;
 
     struct stream client, backend;
     ev_io client_io, backend_io;
@@ -82,7 +82,8 @@ struct session {
     uint32_t auth_failures;
     uint32_t messages;
     size_t discarded; /* while closing */
-    union board_address client_address, backend_address;
+    struct client_identity identity;
+    union board_address backend_address;
 
     _Alignas(max_align_t) unsigned char machine[];
 };
@@ -94,10 +95,10 @@ size_t session_size(void);
  * A client has been accepted.
  *
  * fd    non-blocking; taken in any case. If a limit is reached the client gets the busy reply
- * peer  its address
+ * peer  its address; ADDRESS_NONE: it has none
  */
 void session_open(struct engine *e, struct snapshot *snapshot,
-                  const struct snapshot_service *service, int fd, const union board_address *peer);
+                  const struct snapshot_service *service, int fd, const struct address *peer);
 
 /* Every session: goodbye when nothing is lost by it (EVENT_DRAIN), or now (EVENT_STOP). Sessions
  * opened later are told that we are busy. */

@@ -85,7 +85,7 @@ static void refuse(struct session *s)
 {
     s->backend_state = BACKEND_STATE_NONE;
     quota_leave(s->quota, &s->place);
-    session_log_refused(s->service, &s->client_address, LEVEL_WARNING, "backend_max_connections");
+    session_log_refused(s->service, &s->identity.client, LEVEL_WARNING, "backend_max_connections");
     session_tell(s, EVENT_BUSY, SIDE_BACKEND, END_LIMIT);
 }
 

@@ -2,14 +2,11 @@
 /* Session events as log lines. Field names as operators know them: docs/operations.md. */
 #include "proxy/session_log.h"
 
-#include <arpa/inet.h>
-#include <inttypes.h>
 #include <stdio.h>
 
+#include "proxy/inet.h"
 #include "proxy/log.h"
 #include "proxy/tls_report.h"
-
-#define ADDRESS_TEXT_MAX (INET6_ADDRSTRLEN + 8)
 
 static const char *const end_name[] = {
     [END_NONE] = "none",
@@ -54,60 +51,43 @@ static const char *const violation_kind[] = {
     [NOTE_SMUGGLING] = "smuggling",
 };
 
-/* Mapped IPv4 addresses of dual-stack sockets read as what they are. */
-static uint16_t address_text(const union board_address *a, char text[ADDRESS_TEXT_MAX])
+static void log_endpoint(struct log_line *line, const char *name, const struct address *a)
 {
-    text[0] = '\0';
-    switch (a->any.sa_family) {
-    case AF_INET:
-        inet_ntop(AF_INET, &a->v4.sin_addr, text, ADDRESS_TEXT_MAX);
-        return ntohs(a->v4.sin_port);
-    case AF_INET6:
-        if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr))
-            inet_ntop(AF_INET, &a->v6.sin6_addr.s6_addr[12], text, ADDRESS_TEXT_MAX);
-        else
-            inet_ntop(AF_INET6, &a->v6.sin6_addr, text, ADDRESS_TEXT_MAX);
-        return ntohs(a->v6.sin6_port);
-    default: return 0;
-    }
-}
+    char text[ADDRESS_TEXT_MAX + 1], both[sizeof text + sizeof "[]:65535"];
 
-static void log_endpoint(struct log_line *line, const char *name, const union board_address *a)
-{
-    char text[ADDRESS_TEXT_MAX], both[ADDRESS_TEXT_MAX + 8];
-    uint16_t port = address_text(a, text);
-
-    if (text[0] == '\0')
+    if (a->family == ADDRESS_NONE)
         return;
-    snprintf(both, sizeof both, strchr(text, ':') == NULL ? "%s:%u" : "[%s]:%u", text, port);
+    text[address_write(a, text)] = '\0';
+    snprintf(both, sizeof both, a->family == ADDRESS_V6 ? "[%s]:%u" : "%s:%u", text, a->port);
     log_text(line, name, both);
 }
 
-static void log_client(struct log_line *line, const union board_address *a)
+static void log_client(struct log_line *line, const struct address *a)
 {
     char text[ADDRESS_TEXT_MAX];
-    uint16_t port = address_text(a, text);
 
-    log_text(line, "client", text);
-    log_number(line, "client_port", port);
+    log_span(line, "client", (struct span){text, address_write(a, text)});
+    log_number(line, "client_port", a->port);
 }
 
 static void log_session(struct log_line *line, const struct session *s)
 {
-    char id[17];
-
-    snprintf(id, sizeof id, "%016" PRIx64, s->id);
-    log_text(line, "session", id);
+    log_text(line, "session", s->identity.session);
     log_text(line, "service", quota_service(s->quota));
 }
 
 static void log_server(struct log_line *line, const struct session *s)
 {
-    union board_address a = {0};
-    socklen_t len = sizeof a;
+    const struct address a = inet_local(s->client.fd);
 
-    if (s->client.fd >= 0 && getsockname(s->client.fd, &a.any, &len) == 0)
-        log_endpoint(line, "server", &a);
+    log_endpoint(line, "server", &a);
+}
+
+static void log_backend(struct log_line *line, const struct session *s)
+{
+    const struct address a = inet_read(&s->backend_address);
+
+    log_endpoint(line, "backend", &a);
 }
 
 static const char *auth_name(const struct session *s)
@@ -126,10 +106,10 @@ void session_log_end(struct session *s)
         return;
     log_session(&line, s);
     log_text(&line, "protocol", s->protocol->name);
-    log_client(&line, &s->client_address);
+    log_client(&line, &s->identity.client);
     log_server(&line, s);
     tls_report_session(s->client.ssl, &line);
-    log_endpoint(&line, "backend", &s->backend_address);
+    log_backend(&line, s);
     tls_report_backend(s->backend.ssl, &line);
     log_text(&line, "phase", phase_name[s->phase]);
     log_text(&line, "auth", auth_name(s));
@@ -150,7 +130,7 @@ void session_log_note(const struct session *s, enum note note)
         return;
     log_begin(&line, LEVEL_WARNING, "session.violation");
     log_session(&line, s);
-    log_client(&line, &s->client_address);
+    log_client(&line, &s->identity.client);
     log_text(&line, "phase", phase_name[s->phase]);
     log_text(&line, "kind", violation_kind[note]);
     log_end(&line);
@@ -163,7 +143,7 @@ void session_log_auth_failed(const struct session *s)
     log_begin(&line, LEVEL_WARNING, "auth.failed");
     log_session(&line, s);
     log_text(&line, "protocol", s->protocol->name);
-    log_client(&line, &s->client_address);
+    log_client(&line, &s->identity.client);
     log_number(&line, "auth_failures", s->auth_failures);
     log_end(&line);
 }
@@ -175,7 +155,7 @@ void session_log_tls_failed(const struct session *s, enum side side, const char 
     log_begin(&line, LEVEL_INFO, "tls.failed");
     log_session(&line, s);
     log_text(&line, "side", side == SIDE_CLIENT ? "client" : "backend");
-    log_client(&line, &s->client_address);
+    log_client(&line, &s->identity.client);
     log_text(&line, "reason", reason);
     log_end(&line);
 }
@@ -186,7 +166,7 @@ void session_log_backend_failed(const struct session *s, const char *reason)
 
     log_begin(&line, LEVEL_WARNING, "backend.failed");
     log_session(&line, s);
-    log_endpoint(&line, "backend", &s->backend_address);
+    log_backend(&line, s);
     log_text(&line, "reason", reason);
     log_end(&line);
 }
@@ -197,12 +177,12 @@ void session_log_failed(const struct session *s, const char *reason)
 
     log_begin(&line, LEVEL_ERROR, "session.failed");
     log_session(&line, s);
-    log_client(&line, &s->client_address);
+    log_client(&line, &s->identity.client);
     log_text(&line, "reason", reason);
     log_end(&line);
 }
 
-void session_log_refused(const struct snapshot_service *service, const union board_address *client,
+void session_log_refused(const struct snapshot_service *service, const struct address *client,
                          enum log_level level, const char *reason)
 {
     struct log_line line;

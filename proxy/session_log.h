@@ -24,7 +24,7 @@ void session_log_backend_failed(const struct session *s, const char *reason);
 void session_log_failed(const struct session *s, const char *reason);
 
 /* session.refused: which limit it met; session.end follows only where the session has begun. */
-void session_log_refused(const struct snapshot_service *service, const union board_address *client,
+void session_log_refused(const struct snapshot_service *service, const struct address *client,
                          enum log_level level, const char *reason);
 
 #endif

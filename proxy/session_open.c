@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* How a session begins, or is refused; and what is said to all of them at once. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "proxy/session.h"
@@ -57,7 +59,7 @@ static enum end why_busy(const struct engine *e, struct snapshot *snapshot,
 }
 
 /* Limits are the administrator's, and always told. The rest is in session.end, where there is one. */
-static void log_refused(const struct snapshot_service *service, const union board_address *peer,
+static void log_refused(const struct snapshot_service *service, const struct address *peer,
                         enum end why, bool has_session)
 {
     if (why == END_LIMIT)
@@ -81,6 +83,13 @@ static void begin(struct session *s)
     }
 }
 
+/* Ids look random, and none comes twice. */
+static void name(struct session *s)
+{
+    snprintf(s->identity.session, sizeof s->identity.session, "%016" PRIx64,
+             s->engine->next_id++ * UINT64_C(0x9e3779b97f4a7c15));
+}
+
 static void enlist(struct session *s)
 {
     struct engine *e = s->engine;
@@ -96,7 +105,7 @@ static void enlist(struct session *s)
 }
 
 void session_open(struct engine *e, struct snapshot *snapshot,
-                  const struct snapshot_service *service, int fd, const union board_address *peer)
+                  const struct snapshot_service *service, int fd, const struct address *peer)
 {
     const enum end busy = why_busy(e, snapshot, service);
     struct session *s = NULL;
@@ -114,12 +123,12 @@ void session_open(struct engine *e, struct snapshot *snapshot,
         .service = service,
         .quota = quota_share(service->quota),
         .protocol = service->config->protocol,
-        .id = e->next_id++ * 0x9e3779b97f4a7c15u,
         .backend.fd = -1,
-        .client_address = *peer,
+        .identity.client = *peer,
         .opened = deadline_now(),
         .busy = busy,
     };
+    name(s);
     stream_open(&s->client, e->scratch, SIDE_CLIENT, fd);
     session_listen(s, fd);
     session_set_phase(s, PHASE_PREAMBLE);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Who is served: `allow` and `deny`, and addresses in both of their forms. */
-#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,7 +9,7 @@
 #include <cmocka.h>
 
 #include "config/network.h"
-#include "proxy/accept.h"
+#include "proxy/admission.h"
 
 #define NETWORKS_MAX 4
 
@@ -26,17 +25,12 @@ static size_t read_networks(const char *text, struct network list[NETWORKS_MAX])
     return count;
 }
 
-static union board_address read_address(const char *text)
+static struct address read_address(const char *text)
 {
-    union board_address a = {0};
+    struct address a = {0};
 
-    if (strchr(text, ':') == NULL) {
-        a.v4.sin_family = AF_INET;
-        assert_int_equal(inet_pton(AF_INET, text, &a.v4.sin_addr), 1);
-    } else {
-        a.v6.sin6_family = AF_INET6;
-        assert_int_equal(inet_pton(AF_INET6, text, &a.v6.sin6_addr), 1);
-    }
+    if (!address_read(span_of(text), ADDRESS_V4, &a))
+        assert_true(address_read(span_of(text), ADDRESS_V6, &a));
     return a;
 }
 
@@ -77,9 +71,9 @@ static void deny_wins_over_allow(void **state)
                                         .allow_count = read_networks(rows[i].allow, allow),
                                         .deny = deny,
                                         .deny_count = read_networks(rows[i].deny, deny)};
-        union board_address address = read_address(rows[i].address);
+        const struct address address = read_address(rows[i].address);
 
-        if (accept_is_allowed(&service, &address) != rows[i].is_allowed)
+        if (admission_allows(&service, &address) != rows[i].is_allowed)
             fail_msg("allow = %s, deny = %s: %s", rows[i].allow, rows[i].deny, rows[i].address);
     }
 }
