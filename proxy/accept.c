@@ -57,8 +57,10 @@ static void take(struct acceptor *a, struct accept_place *p, int client,
 {
     const struct address peer = inet_read(from);
 
-    if (admission_allows(p->service->config, &peer)) {
-        session_open(a->engine, p->snapshot, p->service, client, &peer);
+    const bool is_balancer = admission_needs_header(p->service->config, &peer);
+
+    if (is_balancer || admission_allows(p->service->config, &peer)) {
+        session_open(a->engine, p->snapshot, p->service, client, &peer, is_balancer);
         return;
     }
     session_log_refused(p->service, &peer, LEVEL_INFO, "denied");

@@ -38,6 +38,7 @@ static bool is_read(const struct session *s, enum side side)
     if (s->is_held[side] || s->has_ended[side] || !has_room(s, side))
         return false;
     switch (s->phase) {
+    case PHASE_HEADER: return false;
     case PHASE_PREAMBLE: return side == SIDE_CLIENT;
     case PHASE_HANDSHAKE: return false;
     case PHASE_BACKEND: return side == SIDE_BACKEND && s->backend_state == BACKEND_STATE_CONNECTED;
@@ -93,6 +94,8 @@ static int client_events(const struct session *s)
 
     if (s->phase == PHASE_HANDSHAKE)
         return events | (s->task.is_queued ? 0 : EV_READ);
+    if (s->phase == PHASE_HEADER)
+        return EV_READ;
     if (s->phase == PHASE_CLOSING || is_read(s, SIDE_CLIENT))
         return events | (s->client.is_wire_eof ? 0 : EV_READ);
     return events;
@@ -142,13 +145,15 @@ static ev_tstamp gate_due(const struct session *s)
 /* When this session has waited long enough, as things stand. */
 static ev_tstamp due(const struct session *s)
 {
+    /* For our last words alone: as long as for reading them. */
+    if (s->busy != END_NONE && (s->phase == PHASE_HEADER || s->phase == PHASE_HANDSHAKE))
+        return deadline_after(s->phase_since, LINGER_MS);
     switch (s->phase) {
+    case PHASE_HEADER: return session_header_due(s);
     case PHASE_PREAMBLE:
         return deadline_after(s->phase_since, s->service->config->preamble_timeout_ms);
-    case PHASE_HANDSHAKE: /* for our last words alone: as long as for reading them */
-        return deadline_after(s->phase_since, s->busy != END_NONE
-                                                  ? LINGER_MS
-                                                  : s->service->config->handshake_timeout_ms);
+    case PHASE_HANDSHAKE:
+        return deadline_after(s->phase_since, s->service->config->handshake_timeout_ms);
     case PHASE_BACKEND: return backend_due(s);
     case PHASE_GATE: return gate_due(s);
     case PHASE_TUNNEL: return session_tunnel_due(s);
@@ -179,8 +184,8 @@ static void note_waiting(struct session *s)
 {
     enum waiting before = s->waiting;
 
-    if (s->snapshot == NULL)
-        return; /* nor is there a module to be asked */
+    if (s->snapshot == NULL || s->phase == PHASE_HEADER)
+        return; /* there is no module to be asked */
     s->waiting = s->protocol->waiting(s->machine);
     if (s->waiting == WAITING_BACKEND && before != WAITING_BACKEND)
         s->owed_since = deadline_now();
@@ -337,6 +342,7 @@ void session_init_machine(struct session *s, bool is_secure)
         .is_secure = is_secure,
         .auth_failures = s->auth_failures,
         .learned = is_secure ? NULL : snapshot_learned(s->snapshot, s->service),
+        .identity = &s->identity,
     };
 
     s->protocol->init(s->machine, &s->service->config->policy, &facts);
@@ -418,6 +424,10 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
 
     note_ready(s, SIDE_CLIENT, w, revents, client_events(s));
     switch (s->phase) {
+    case PHASE_HEADER:
+        session_read_header(s);
+        session_rearm(s);
+        break;
     case PHASE_HANDSHAKE: shake_on(s, SIDE_CLIENT, revents); break;
     case PHASE_CLOSING:
         session_linger(s, false);
@@ -464,6 +474,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
         return;
     }
     switch (s->phase) {
+    case PHASE_HEADER: session_refuse(s, LEVEL_WARNING, "no PROXY header in time"); break;
     case PHASE_PREAMBLE:
     case PHASE_GATE: session_tell(s, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
     case PHASE_HANDSHAKE:

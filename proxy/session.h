@@ -21,14 +21,18 @@
 #define SESSION_OWED_TUNNEL_MAX sizeof((struct scratch *)NULL)->records
 
 /*
+ *    HEADER ──PROXY──┐
+ *                    ▼
  *   PREAMBLE ──STARTTLS──▶ HANDSHAKE ──▶ BACKEND ──greeting──▶ GATE ──login──▶ TUNNEL
  *      └────────────────────────┴───────────┴───────────────────┴───────────────┴──▶ CLOSING ──▶ buried
  *
  * Left of BACKEND there is no backend socket; right of HANDSHAKE nothing that came in clear.
- * tls = implicit begins with HANDSHAKE, none with BACKEND. policy = opportunistic goes from PREAMBLE
+ * tls = implicit begins with HANDSHAKE, none with BACKEND; a load balancer (accept_proxy) in any case
+ * with HEADER. policy = opportunistic goes from PREAMBLE
  * to BACKEND too, and a STARTTLS in GATE leaves the backend and goes to HANDSHAKE, as from PREAMBLE.
  */
 enum phase {
+    PHASE_HEADER,    /* a load balancer is to say who its client is */
     PHASE_PREAMBLE,  /* the module alone answers, in clear */
     PHASE_HANDSHAKE, /* TLS with the client */
     PHASE_BACKEND,   /* connecting, or waiting for a greeting */
@@ -81,8 +85,10 @@ struct session {
     bool is_logged_in;
     uint32_t auth_failures;
     uint32_t messages;
-    size_t discarded; /* while closing */
-    struct client_identity identity;
+    size_t discarded;                /* while closing */
+    struct client_identity identity; /* as the PROXY header says, if there was one */
+    struct address via;              /* is_proxied: whose header that was */
+    bool is_proxied;
     union board_address backend_address;
 
     _Alignas(max_align_t) unsigned char machine[];
@@ -96,9 +102,11 @@ size_t session_size(void);
  *
  * fd    non-blocking; taken in any case. If a limit is reached the client gets the busy reply
  * peer  its address; ADDRESS_NONE: it has none
+ * is_balancer  a PROXY header is to come, and names the client
  */
 void session_open(struct engine *e, struct snapshot *snapshot,
-                  const struct snapshot_service *service, int fd, const struct address *peer);
+                  const struct snapshot_service *service, int fd, const struct address *peer,
+                  bool is_balancer);
 
 /* Every session: goodbye when nothing is lost by it (EVENT_DRAIN), or now (EVENT_STOP). Sessions
  * opened later are told that we are busy. */
@@ -120,6 +128,13 @@ void session_tell(struct session *s, enum event_kind kind, enum side side, enum 
 MUST_CHECK struct span session_show(struct session *s, enum side side, struct span window);
 
 void session_set_phase(struct session *s, enum phase phase);
+
+/* The client is known: its first phase, or that we are busy. */
+void session_begin(struct session *s);
+
+/* In PHASE_HEADER: the peer has sent something; and when it has taken too long. */
+void session_read_header(struct session *s);
+ev_tstamp session_header_due(const struct session *s);
 
 /* A blank machine, with the facts as they are now. */
 void session_init_machine(struct session *s, bool is_secure);
@@ -174,6 +189,9 @@ bool session_tunnel_is_over(const struct session *s);
 
 /* A side has failed, or broken off. */
 void session_lose(struct session *s, enum side side);
+
+/* It has not begun, and does not: session.refused is all there is of it. No word is said. */
+void session_refuse(struct session *s, enum log_level level, const char *why);
 
 /* A verdict or the session itself ends it. Logs session.end, lets the backend go (is_reset: with a
  * reset), and leaves the client to read what it was sent. */

@@ -71,6 +71,15 @@ static void conclude(struct session *s, enum end end, bool is_reset)
     session_set_phase(s, PHASE_CLOSING);
 }
 
+void session_refuse(struct session *s, enum log_level level, const char *why)
+{
+    session_log_refused(s->service, &s->identity.client, level, why);
+    if (s->busy == END_NONE)
+        quota_drop_session(s->quota);
+    session_set_phase(s, PHASE_CLOSING);
+    end_now(s);
+}
+
 void session_close(struct session *s, enum end end, bool is_reset)
 {
     bool is_gone = s->client.failed != STREAM_WELL || s->client.is_wire_eof;

@@ -29,8 +29,9 @@ static const char *const end_name[] = {
 };
 
 static const char *const phase_name[] = {
-    [PHASE_PREAMBLE] = "preamble", [PHASE_HANDSHAKE] = "handshake", [PHASE_BACKEND] = "backend",
-    [PHASE_GATE] = "gate",         [PHASE_TUNNEL] = "tunnel",       [PHASE_CLOSING] = "closing",
+    [PHASE_HEADER] = "header",   [PHASE_PREAMBLE] = "preamble", [PHASE_HANDSHAKE] = "handshake",
+    [PHASE_BACKEND] = "backend", [PHASE_GATE] = "gate",         [PHASE_TUNNEL] = "tunnel",
+    [PHASE_CLOSING] = "closing",
 };
 
 /* NULL: not a violation. */
@@ -62,11 +63,18 @@ static void log_endpoint(struct log_line *line, const char *name, const struct a
     log_text(line, name, both);
 }
 
-static void log_client(struct log_line *line, const struct address *a)
+/* Without an address it has come over a UNIX socket: to us, or to a load balancer. */
+static void log_host(struct log_line *line, const char *name, const struct address *a)
 {
     char text[ADDRESS_TEXT_MAX];
+    struct span written = {text, address_write(a, text)};
 
-    log_span(line, "client", (struct span){text, address_write(a, text)});
+    log_span(line, name, written.len > 0 ? written : (struct span)SPAN("unix"));
+}
+
+static void log_client(struct log_line *line, const struct address *a)
+{
+    log_host(line, "client", a);
     log_number(line, "client_port", a->port);
 }
 
@@ -78,9 +86,10 @@ static void log_session(struct log_line *line, const struct session *s)
 
 static void log_server(struct log_line *line, const struct session *s)
 {
-    const struct address a = inet_local(s->client.fd);
+    const struct address local = inet_local(s->client.fd);
 
-    log_endpoint(line, "server", &a);
+    log_endpoint(line, "server",
+                 s->identity.server.family == ADDRESS_NONE ? &local : &s->identity.server);
 }
 
 static void log_backend(struct log_line *line, const struct session *s)
@@ -108,6 +117,8 @@ void session_log_end(struct session *s)
     log_text(&line, "protocol", s->protocol->name);
     log_client(&line, &s->identity.client);
     log_server(&line, s);
+    if (s->is_proxied)
+        log_host(&line, "via", &s->via);
     tls_report_session(s->client.ssl, &line);
     log_backend(&line, s);
     tls_report_backend(s->backend.ssl, &line);

@@ -69,8 +69,10 @@ static void log_refused(const struct snapshot_service *service, const struct add
                             why == END_DRAINED ? "drained" : "backend_unreachable");
 }
 
-static void begin(struct session *s)
+void session_begin(struct session *s)
 {
+    log_refused(s->service, &s->identity.client, s->busy, true);
+    session_set_phase(s, PHASE_PREAMBLE);
     session_init_machine(s, false);
     if (s->service->config->policy.tls == FRONT_IMPLICIT) {
         session_start_tls(s);
@@ -105,15 +107,16 @@ static void enlist(struct session *s)
 }
 
 void session_open(struct engine *e, struct snapshot *snapshot,
-                  const struct snapshot_service *service, int fd, const struct address *peer)
+                  const struct snapshot_service *service, int fd, const struct address *peer,
+                  bool is_balancer)
 {
     const enum end busy = why_busy(e, snapshot, service);
     struct session *s = NULL;
 
     if (busy == END_NONE || e->turned_away < SESSIONS_SPARE)
         s = pool_get(&e->sessions);
-    log_refused(service, peer, busy, s != NULL);
     if (s == NULL) {
+        log_refused(service, peer, busy, false);
         refuse(e, service, fd, busy);
         return;
     }
@@ -131,10 +134,11 @@ void session_open(struct engine *e, struct snapshot *snapshot,
     name(s);
     stream_open(&s->client, e->scratch, SIDE_CLIENT, fd);
     session_listen(s, fd);
-    session_set_phase(s, PHASE_PREAMBLE);
     enlist(s);
-
-    begin(s);
+    if (is_balancer)
+        session_set_phase(s, PHASE_HEADER);
+    else
+        session_begin(s);
     session_rearm(s);
 }
 
@@ -147,7 +151,9 @@ static void tell_all(struct engine *e, enum event_kind kind)
         next = s->next;
         if (s->phase == PHASE_CLOSING)
             continue;
-        if (s->phase == PHASE_HANDSHAKE)
+        if (s->phase == PHASE_HEADER)
+            session_refuse(s, LEVEL_INFO, "drained");
+        else if (s->phase == PHASE_HANDSHAKE)
             session_close(s, END_DRAINED, false);
         else if (s->phase != PHASE_TUNNEL)
             session_tell(s, kind, SIDE_CLIENT, END_NONE);

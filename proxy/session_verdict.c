@@ -111,6 +111,7 @@ void session_tell(struct session *s, enum event_kind kind, enum side side, enum 
 static bool is_fed(const struct session *s, enum side side)
 {
     switch (s->phase) {
+    case PHASE_HEADER: return false;
     case PHASE_PREAMBLE: return side == SIDE_CLIENT;
     case PHASE_HANDSHAKE: return false;
     case PHASE_BACKEND: return side == SIDE_CLIENT || s->backend_state == BACKEND_STATE_CONNECTED;

@@ -71,6 +71,9 @@ MUST_CHECK enum stream_result stream_read(struct stream *s, bool is_ready, bool 
 /* Keep `rest`, the end of the window, for the next stream_read. False: the pool is empty. */
 MUST_CHECK bool stream_keep(struct stream *s, struct span rest);
 
+/* The same for octets that are no clear text but records, in front of stream_start_tls. */
+MUST_CHECK bool stream_keep_sealed(struct stream *s, struct span rest);
+
 /* Collect octets to be written by stream_flush, in order. is_stable: they stay where they are until
  * then. */
 void stream_put(struct stream *s, struct span octets, bool is_stable);

@@ -173,6 +173,12 @@ bool stream_tls_flush(struct stream *s, struct gather *g)
     return seal_pieces(s, g) && send_records(s);
 }
 
+bool stream_keep_sealed(struct stream *s, struct span rest)
+{
+    s->shaken += (uint32_t)rest.len;
+    return buffer_append(&s->sealed, s->scratch->blocks, rest) || wire_starve(s);
+}
+
 bool stream_start_tls(struct stream *s, SSL *ssl)
 {
     BIO *bio;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Who is served: `allow` and `deny`, and addresses in both of their forms. */
+/* Who is served: `allow` and `deny`, and addresses in both of their forms; who must bring a header. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -78,10 +78,49 @@ static void deny_wins_over_allow(void **state)
     }
 }
 
+static void who_has_no_address_is_in_no_network(void **state)
+{
+    const struct address nobody = {0};
+    struct network all[NETWORKS_MAX];
+    struct service service = {.deny = all, .deny_count = read_networks("::/0 0.0.0.0/0", all)};
+
+    assert_true(admission_allows(&service, &nobody));
+    service = (struct service){.allow = all, .allow_count = 2};
+    assert_false(admission_allows(&service, &nobody));
+}
+
+static void balancers_are_known_by_their_address(void **state)
+{
+    static const struct {
+        const char *address;
+        bool needs_header;
+    } rows[] = {
+        {"192.0.2.1", true},   {"::ffff:192.0.2.1", true}, {"192.0.3.1", false},
+        {"2001:db8::1", true}, {"2001:db9::1", false},     {"::192.0.2.1", false},
+        {"127.0.0.1", false},
+    };
+    const struct address nobody = {0};
+    struct network list[NETWORKS_MAX];
+    struct service service = {.accept_proxy = list,
+                              .accept_proxy_count =
+                                  read_networks("192.0.2.0/24 2001:db8::/32", list)};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct address peer = read_address(rows[i].address);
+
+        assert_int_equal(admission_needs_header(&service, &peer), rows[i].needs_header);
+    }
+    assert_false(admission_needs_header(&service, &nobody));
+    service.accept_proxy_unix = true;
+    assert_true(admission_needs_header(&service, &nobody));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(deny_wins_over_allow),
+        cmocka_unit_test(who_has_no_address_is_in_no_network),
+        cmocka_unit_test(balancers_are_known_by_their_address),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

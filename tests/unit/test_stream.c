@@ -378,6 +378,33 @@ static void the_clear_window_ends_with_the_clear_text(void **state)
     close_ends(&e);
 }
 
+/* What came in one segment with a PROXY header. */
+static void a_hello_read_in_the_clear_is_answered(void **state)
+{
+    struct ends e;
+    struct span in;
+    char *hello, flight[5];
+    size_t n;
+
+    open_ends(&e);
+    e.client = SSL_new(client_ctx);
+    e.in = BIO_new(BIO_s_mem());
+    e.out = BIO_new(BIO_s_mem());
+    SSL_set_bio(e.client, e.in, e.out);
+    SSL_set_connect_state(e.client);
+    SSL_do_handshake(e.client);
+    n = client_octets(&e, &hello);
+    assert_int_equal(write(e.peer, hello, n), n);
+    assert_int_equal(stream_read(&e.stream, true, false, &in), STREAM_AGAIN);
+    assert_int_equal(in.len, n);
+    assert_true(stream_keep_sealed(&e.stream, in));
+    assert_true(stream_start_tls(&e.stream, tls_context_ssl(server_ctx)));
+    assert_true(stream_has_sealed(&e.stream));
+    assert_int_equal(stream_handshake(&e.stream, false), HANDSHAKE_AGAIN);
+    assert_int_equal(read(e.peer, flight, sizeof flight), sizeof flight);
+    close_ends(&e);
+}
+
 static void clear_octets_fail_the_handshake(void **state)
 {
     struct ends e;
@@ -411,6 +438,7 @@ int main(void)
         cmocka_unit_test(octets_that_are_no_record_are_refused),
         cmocka_unit_test(it_plays_the_clients_role_too),
         cmocka_unit_test(the_clear_window_ends_with_the_clear_text),
+        cmocka_unit_test(a_hello_read_in_the_clear_is_answered),
         cmocka_unit_test(clear_octets_fail_the_handshake),
     };
 
