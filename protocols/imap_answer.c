@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "protocols/capability.h"
+#include "protocols/imap_approach.h"
 #include "protocols/imap_capabilities.h"
 #include "protocols/imap_machine.h"
 #include "protocols/reply.h"
@@ -56,44 +57,38 @@ static struct verdict pass(struct imap_server *s, const struct line *line,
 
 /* ---- the greeting ---- */
 
-/* Where the client had no greeting of ours, the backend's is passed on, with the administrator's
- * words in it if he wrote any. */
-static struct verdict greet(struct imap_server *s, const struct line *line,
-                            const struct imap_response *r)
+/* The backend's, with the administrator's words in it if he wrote any. window: begins with it */
+static struct verdict pass_greeting(struct imap_server *s, struct span window)
 {
     const struct span words = span_first(span_of(s->base.policy->greeting), SERVER_GREETING_MAX);
-    const struct span own[] = {SPAN("* OK "), words, LINE_END};
     char end[SERVER_GREETING_MAX + 2];
+    struct imap_response r;
+    struct line line = {0};
+    enum line_result found = line_find(window, window.len, &line);
 
+    assert(found == LINE_FOUND);
+    r = imap_response_parse(line.text);
     if (s->base.policy->greeting == NULL)
-        return pass(s, line, r, false);
-    if (r->capabilities.data == NULL)
-        return verdict_send(SIDE_CLIENT, line->take,
-                            reply_join(s->base.space, EVENT_SPACE, own, 3));
-    return rewrite(s, line, r, false,
+        return pass(s, &line, &r, false);
+    if (r.capabilities.data == NULL)
+        return imap_greet(s, line.take);
+    return rewrite(s, &line, &r, false,
                    reply_join(end, sizeof end, (const struct span[]){SPAN("] "), words}, 2));
 }
 
+/* Where the client had none of ours, it gets the backend's; but not one from before the backend's
+ * TLS, nor from before it knew who the client is. */
 struct verdict imap_connect_step(struct imap_server *s, struct span window)
 {
-    struct imap_response r;
+    const struct approach_step step = imap_approach_step(&s->approach, window, s->base.space);
     struct verdict v;
-    struct line line;
 
-    switch (line_find(window, WINDOW_MAX, &line)) {
-    case LINE_PARTIAL: return verdict_more(0);
-    case LINE_TOO_LONG:
-        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
-    case LINE_FOUND: break;
-    }
-    r = imap_response_parse(line.text);
-    /* It cannot know yet what we will ask; and PREAUTH would be somebody else's login. */
-    if (line.is_dirty || line.take < window.len || r.kind != IMAP_RESPONSE_STATUS ||
-        r.tag.len > 0 || r.status != IMAP_STATUS_OK)
-        return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
-    v = greet(s, &line, &r);
-    if (s->base.policy->tls == FRONT_STARTTLS) /* the client had ours */
-        v = verdict_more(line.take);
+    if (step.state != APPROACH_READY)
+        return approach_verdict(&step);
+    v = approach_is_greeting_alone(&s->approach) ? pass_greeting(s, window)
+                                                 : imap_greet(s, step.take);
+    if (s->base.policy->tls == FRONT_STARTTLS)
+        v = verdict_more(step.take);
     s->phase = IMAP_GATE;
     v.note = NOTE_GREETED;
     return v;

@@ -4,6 +4,7 @@
 #ifndef STARTTLSD_IMAP_MACHINE_H
 #define STARTTLSD_IMAP_MACHINE_H
 
+#include "protocols/approach.h"
 #include "protocols/imap_command.h"
 #include "protocols/imap_response.h"
 #include "protocols/line.h"
@@ -25,7 +26,7 @@
  */
 enum imap_phase {
     IMAP_PREAMBLE,   /* no backend: we speak alone */
-    IMAP_CONNECTING, /* the client waits for a backend that greets */
+    IMAP_CONNECTING, /* the client waits for a backend that will have it */
     IMAP_GATE,       /* commands and answers pass */
 };
 
@@ -51,6 +52,7 @@ struct imap_server {
     struct server base;
     enum imap_phase phase;
     enum imap_turn turn;
+    struct approach approach; /* to the backend; over in the gate */
 
     unsigned invited;    /* literals of the command in the window that were asked for */
     size_t frame_len;    /* octets of the outstanding command that are still in the window */
@@ -112,8 +114,10 @@ void imap_expect(struct imap_server *s, const struct imap_command *command);
 
 /* ---- imap_preamble.c ---- */
 
-/* Our greeting, instead of a backend's. */
+/* Our greeting, before any backend; and instead of a backend's, whose capabilities the client has to
+ * ask for. */
 struct verdict imap_preamble_greet(const struct imap_server *s);
+struct verdict imap_greet(const struct imap_server *s, size_t take);
 
 /* A command that has been judged and is whole, at the front of the window. */
 MUST_CHECK struct verdict imap_preamble_run(struct imap_server *s,

@@ -21,19 +21,30 @@ static struct span own_capabilities(const struct imap_server *s)
     return imap_capabilities_own(s->base.policy, s->base.learned, s->base.space, LIST_MAX);
 }
 
-struct verdict imap_preamble_greet(const struct imap_server *s)
+static struct verdict greet(const struct imap_server *s, size_t take, const char *begin,
+                            struct span list, const char *end)
 {
     const struct policy *policy = s->base.policy;
     const char *words = policy->greeting == NULL ? policy->hostname : policy->greeting;
     const struct span part[] = {
-        SPAN("* OK [CAPABILITY"),
-        own_capabilities(s),
-        SPAN("] "),
+        span_of(begin),
+        list,
+        span_of(end),
         span_first(span_of(words), SERVER_GREETING_MAX),
         span_of(policy->greeting == NULL ? " ready\r\n" : "\r\n"),
     };
 
-    return say(s, 0, part, sizeof part / sizeof *part);
+    return say(s, take, part, sizeof part / sizeof *part);
+}
+
+struct verdict imap_preamble_greet(const struct imap_server *s)
+{
+    return greet(s, 0, "* OK [CAPABILITY", own_capabilities(s), "] ");
+}
+
+struct verdict imap_greet(const struct imap_server *s, size_t take)
+{
+    return greet(s, take, "* OK ", (struct span){0}, "");
 }
 
 static struct verdict done(const struct imap_server *s, struct span tag, size_t take)

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: ISC */
-/* IMAP's client role alone: greeting, CAPABILITY, LOGOUT. */
+/* IMAP's client role alone: the approach, CAPABILITY, LOGOUT. */
 #include "protocols/imap_probe.h"
 
-#include "protocols/imap_response.h"
+#include <assert.h>
+
+#include "protocols/imap_approach.h"
+#include "protocols/imap_client.h"
 #include "protocols/learned.h"
 #include "protocols/line.h"
-#include "protocols/probe.h"
 #include "protocols/word.h"
 
-enum phase { PHASE_GREETING, PHASE_CAPABILITY, PHASE_LOGOUT };
+enum phase { PHASE_APPROACH, PHASE_CAPABILITY, PHASE_LOGOUT };
 
-/* Octets of an answer with all that is said before it. */
-#define ANSWER_MAX WINDOW_MAX
+static_assert(IMAP_CLIENT_LINE_MAX <= PROBE_WINDOW, "a probe sees all of a line");
+static_assert(IMAP_APPROACH_SPACE <= sizeof(((struct probe *)NULL)->command), "and has room");
 
 void imap_probe_init(struct probe *p, const struct probe_wish *wish)
 {
@@ -23,7 +25,22 @@ static struct probe_step finish(struct probe *p, size_t take)
 {
     p->phase = PHASE_LOGOUT;
     p->reply_len = 0;
-    return probe_healthy(take, (struct span)SPAN("b LOGOUT\r\n"));
+    return probe_healthy(take, (struct span)SPAN("e LOGOUT\r\n"));
+}
+
+static struct probe_step approach(struct probe *p, struct span window)
+{
+    struct approach_step step;
+
+    if (p->approach.phase == 0)
+        probe_keep(p->greeting, window);
+    step = imap_approach_step(&p->approach, window, p->command);
+    if (step.state != APPROACH_READY)
+        return probe_approached(p, &step);
+    if (!p->wish.learns)
+        return finish(p, step.take);
+    p->phase = PHASE_CAPABILITY;
+    return probe_going(step.take, (struct span)SPAN("d CAPABILITY\r\n"));
 }
 
 static void learn(struct probe *p, struct span list)
@@ -34,98 +51,59 @@ static void learn(struct probe *p, struct span list)
         learned_add(&p->learned, word);
 }
 
-/* take: the whole window, with the greeting in front */
-static struct probe_step greeted(struct probe *p, const struct imap_response *r,
-                                 const struct line *line, size_t take)
+static struct probe_step learned(struct probe *p, const struct imap_hearing *h, struct span window)
 {
-    probe_keep(p->greeting, line->text);
-    if (line->is_dirty || r->kind != IMAP_RESPONSE_STATUS || r->tag.len > 0 ||
-        r->status != IMAP_STATUS_OK)
-        return probe_sick(take, "its greeting is no OK");
-    if (line->take < take)
-        return probe_sick(take, "it talks before it is asked");
-    if (!p->wish.learns)
-        return finish(p, take);
-    p->phase = PHASE_CAPABILITY;
-    return probe_going(take, (struct span)SPAN("a CAPABILITY\r\n"));
+    if (h->take < window.len)
+        return probe_sick(window.len, "it talks before it is asked");
+    probe_keep(p->answer, h->line);
+    p->learned.is_known = h->response.status == IMAP_STATUS_OK && p->learned.len > 0;
+    return finish(p, h->take);
 }
 
-/* Literals in what it says unasked would have to be counted: nobody needs them here. */
-static bool is_sound(const struct imap_response *r, const struct line *line)
+static struct probe_step capabilities(struct probe *p, struct span window)
 {
-    return !line->is_dirty && r->kind != IMAP_RESPONSE_BAD &&
-           r->kind != IMAP_RESPONSE_CONTINUATION && !r->has_literal;
-}
+    struct imap_hearing h = {.tag = 'd', .answer_len = &p->reply_len};
 
-/* A line behind CAPABILITY. False: it decides nothing. */
-static bool is_decided(struct probe *p, const struct imap_response *r, const struct line *line,
-                       size_t take, struct probe_step *step)
-{
-    if (r->kind == IMAP_RESPONSE_CAPABILITY && !p->learned.is_known)
-        learn(p, r->capabilities);
-    if (r->kind != IMAP_RESPONSE_STATUS)
-        return false;
-    if (r->tag.len == 0 && r->status == IMAP_STATUS_BYE) {
-        *step = probe_sick(take, "it answers CAPABILITY with BYE");
-    } else if (r->tag.len == 0) {
-        return false;
-    } else if (!span_equals(r->tag, (struct span)SPAN("a"))) {
-        *step = probe_sick(take, "what it says is no answer");
-    } else {
-        probe_keep(p->answer, line->text);
-        p->learned.is_known = r->status == IMAP_STATUS_OK && p->learned.len > 0;
-        *step = finish(p, take);
+    for (;;) {
+        switch (imap_client_hear(&h, window)) {
+        case IMAP_HEARD_PARTIAL: return probe_going(h.take, (struct span){0});
+        case IMAP_HEARD_WRONG: return probe_sick(window.len, h.why);
+        case IMAP_HEARD_ANSWER: return learned(p, &h, window);
+        case IMAP_HEARD_UNTAGGED: break;
+        }
+        if (h.response.kind == IMAP_RESPONSE_CAPABILITY)
+            learn(p, h.response.capabilities);
     }
-    return true;
 }
 
-/* A line behind LOGOUT: its answer ends all. */
-static bool is_goodbye(const struct imap_response *r)
+/* Whatever it says to the goodbye, it is over with the answer, or with what is none. */
+static struct probe_step goodbye(struct probe *p, struct span window)
 {
-    return r->kind == IMAP_RESPONSE_BAD || (r->kind == IMAP_RESPONSE_STATUS && r->tag.len > 0);
-}
-
-/* The line at `take`, which moves behind it. False: on to the next one. */
-static bool read_line(struct probe *p, struct span window, const struct line *line, size_t *take,
-                      struct probe_step *step)
-{
-    struct imap_response r = imap_response_parse(line->text);
-
-    *take += line->take;
-    p->reply_len += line->take;
-    if (p->phase == PHASE_GREETING) {
-        *step = greeted(p, &r, line, window.len);
-        return true;
-    }
-    if (p->phase == PHASE_LOGOUT) {
-        *step = probe_over(window.len);
-        return is_goodbye(&r) || p->reply_len > ANSWER_MAX;
-    }
-    *step = probe_sick(window.len, "what it says is no answer");
-    if (!is_sound(&r, line) || p->reply_len > ANSWER_MAX)
-        return true;
-    if (!is_decided(p, &r, line, *take, step))
-        return false;
-    if (*take < window.len)
-        *step = probe_sick(window.len, "it talks before it is asked");
-    return true;
-}
-
-struct probe_step imap_probe_step(struct probe *p, struct span window)
-{
-    struct probe_step step;
+    struct imap_response r;
     struct line line;
     size_t take = 0;
 
     for (;;) {
-        switch (line_find(span_skip(window, take), PROBE_WINDOW, &line)) {
+        switch (line_find(span_skip(window, take), IMAP_CLIENT_LINE_MAX, &line)) {
         case LINE_PARTIAL: return probe_going(take, (struct span){0});
-        case LINE_TOO_LONG:
-            return p->phase == PHASE_LOGOUT ? probe_over(window.len)
-                                            : probe_sick(window.len, "its line has no end");
+        case LINE_TOO_LONG: return probe_over(window.len);
         case LINE_FOUND: break;
         }
-        if (read_line(p, window, &line, &take, &step))
-            return step;
+        take += line.take;
+        p->reply_len += line.take;
+        r = imap_response_parse(line.text);
+        if (r.kind == IMAP_RESPONSE_BAD || (r.kind == IMAP_RESPONSE_STATUS && r.tag.len > 0) ||
+            p->reply_len > IMAP_CLIENT_ANSWER_MAX)
+            return probe_over(window.len);
     }
+}
+
+struct probe_step imap_probe_step(struct probe *p, struct span window)
+{
+    switch ((enum phase)p->phase) {
+    case PHASE_APPROACH: return approach(p, window);
+    case PHASE_CAPABILITY: return capabilities(p, window);
+    case PHASE_LOGOUT: break;
+    }
+    return goodbye(p, window);
 }

@@ -22,11 +22,11 @@ static struct verdict on_client(struct imap_server *s)
 }
 
 /* One, or another one: nothing is known of it. */
-static struct verdict on_backend(struct imap_server *s)
+static struct verdict on_backend(struct imap_server *s, const struct event *event)
 {
     s->phase = IMAP_CONNECTING;
     s->knows_initial = false;
-    return verdict_more(0);
+    return approach_begin(&s->approach, s->base.policy, s->base.identity, event);
 }
 
 static struct verdict drain(const struct imap_server *s, size_t take)
@@ -101,8 +101,9 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return imap_end(s, base->farewell.end, base->farewell.text, window.len);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(s, event->side, window);
-    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s);
-    case EVENT_SECURED: return verdict_connect();
+    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s, event);
+    case EVENT_SECURED:
+        return event->side == SIDE_CLIENT ? verdict_connect() : imap_connect_step(s, window);
     case EVENT_BACKEND_FAILED: return imap_end(s, event->reason, unreachable, 0);
     case EVENT_EOF: return event->side == SIDE_BACKEND ? on_backend_eof(s) : on_client_eof(s);
     case EVENT_LOST: return imap_lost(s, 0);

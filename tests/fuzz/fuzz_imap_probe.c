@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Any octets as an IMAP backend that is looked at: the probe takes no more than there is, decides
- * within its window, says nothing but CAPABILITY and LOGOUT, and what it has learned may lie on a
- * board. The first octet is the wish, the second how the rest is cut. */
+ * within its window, says nothing but what leads to TLS, CAPABILITY and LOGOUT, and what it has learned
+ * may lie on a board. The first octet is the wish, the second how the rest is cut. TLS, where it is
+ * asked for, succeeds. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -32,14 +33,30 @@ static void check_text(const char text[PROBE_TEXT])
         assert(*c >= ' ' && *c <= '~');
 }
 
-/* In this order, each once. */
-static void check_said(struct span text, const struct probe_wish *wish, size_t commands)
+/* In the order of their tags, each once. */
+static void check_said(struct span text, const struct probe *p, char *last_tag)
 {
-    bool is_first = commands == 0 && wish->learns;
+    static const struct span known[] = {SPAN("a CAPABILITY\r\n"), SPAN("b STARTTLS\r\n"),
+                                        SPAN("d CAPABILITY\r\n"), SPAN("e LOGOUT\r\n")};
+    bool is_known = false;
 
-    assert(span_equals(text, is_first ? (struct span)SPAN("a CAPABILITY\r\n")
-                                      : (struct span)SPAN("b LOGOUT\r\n")));
-    assert(commands < (wish->learns ? 2u : 1u));
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        is_known = is_known || span_equals(text, known[i]);
+    assert(is_known && text.data[0] > *last_tag);
+    *last_tag = text.data[0];
+    assert(*last_tag > 'c' || (p->wish.starts_tls && !p->approach.is_secure));
+    assert(*last_tag != 'd' || p->wish.learns);
+    assert(*last_tag < 'd' || !p->wish.needs_tls || p->approach.is_secure);
+}
+
+static void check_step(const struct probe_step *step, size_t window, const struct probe *p,
+                       char *last_tag)
+{
+    assert(step->take <= window);
+    assert(step->state != PROBE_GOING || window - step->take < PROBE_WINDOW);
+    assert((step->state == PROBE_SICK) == (step->why != NULL));
+    if (step->text.len > 0)
+        check_said(step->text, p, last_tag);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -47,7 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *rest = (const char *)data + 2;
     struct probe_wish wish = {.hostname = "gate.example"};
     struct probe_step step = {.state = PROBE_GOING};
-    size_t taken = 0, given = 0, commands = 0;
+    size_t taken = 0, given = 0;
+    char last_tag = '\0';
     bool is_healthy = false;
     struct probe p;
 
@@ -55,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size -= 2;
     wish.learns = data[0] % 2 == 1;
+    wish.starts_tls = data[0] / 2 % 2 == 1;
+    wish.needs_tls = data[0] / 4 % 2 == 1 && wish.starts_tls;
     imap_probe_init(&p, &wish);
     while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
         size_t piece = 1 + (data[1] * (given + 1)) % 97;
@@ -64,12 +84,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         exact = malloc(given - taken);
         memcpy(exact, rest + taken, given - taken);
         step = imap_probe_step(&p, (struct span){exact, given - taken});
-        assert(step.take <= given - taken);
+        check_step(&step, given - taken, &p, &last_tag);
         taken += step.take;
-        assert(given - taken < PROBE_WINDOW);
-        if (step.text.len > 0)
-            check_said(step.text, &wish, commands++);
-        assert((step.state == PROBE_SICK) == (step.why != NULL));
+        if (step.state == PROBE_START_TLS) {
+            assert(taken == given && p.offers_tls && last_tag == 'b');
+            probe_secured(&p);
+            step = imap_probe_step(&p, (struct span){exact, 0});
+            check_step(&step, 0, &p, &last_tag);
+            assert(step.text.len > 0);
+        }
         assert(!is_healthy || step.state == PROBE_GOING || step.state == PROBE_OVER);
         assert(step.state != PROBE_OVER || is_healthy);
         is_healthy = is_healthy || step.state == PROBE_HEALTHY;

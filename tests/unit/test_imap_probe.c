@@ -10,15 +10,24 @@
 
 #include "protocols/imap_probe.h"
 
-#define TURNS      4
-#define CAPABILITY "a CAPABILITY\r\n"
-#define LOGOUT     "b LOGOUT\r\n"
+#define TURNS      6
+#define CAPABILITY "d CAPABILITY\r\n"
+#define STARTTLS   "b STARTTLS\r\n"
+#define LOGOUT     "e LOGOUT\r\n"
 #define GREETING   "its greeting is no OK"
 #define EARLY      "it talks before it is asked"
 #define NONSENSE   "what it says is no answer"
 
+/* The wish. */
+#define LEARNS 1u
+#define TLS    2u
+#define NEEDS  4u
+
+/* Instead of what it hears: the handshake is done. */
+#define SHAKEN "(shaken)"
+
 static const struct {
-    bool learns;
+    unsigned wish;
     struct {
         const char *hears, *says;
     } turn[TURNS];
@@ -31,8 +40,8 @@ static const struct {
     {false, {{"* OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
     {false, {{"* ok\n", LOGOUT}}, PROBE_HEALTHY},
     {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\n", ""}}, PROBE_GOING},
-    {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\nb OK\r\n", ""}}, PROBE_OVER},
-    {false, {{"* OK x\r\n", LOGOUT}, {"b NO\r\n", ""}}, PROBE_OVER},
+    {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\ne OK\r\n", ""}}, PROBE_OVER},
+    {false, {{"* OK x\r\n", LOGOUT}, {"e NO\r\n", ""}}, PROBE_OVER},
     {false, {{"* OK x\r\n", LOGOUT}, {"what?\r\n", ""}}, PROBE_OVER},
     {false, {{"* PREAUTH x\r\n", ""}}, PROBE_SICK, GREETING},
     {false, {{"* BYE x\r\n", ""}}, PROBE_SICK, GREETING},
@@ -43,40 +52,76 @@ static const struct {
     {true, {{"* OK [CAPABILITY IDLE] x\r\n", CAPABILITY}}, PROBE_GOING},
     {true,
      {{"* OK x\r\n", CAPABILITY},
-      {"* OK [ALERT] x\r\n* CAPABILITY IMAP4rev1  AUTH=PLAIN IDLE idle\r\na OK x\r\n", LOGOUT}},
+      {"* OK [ALERT] x\r\n* CAPABILITY IMAP4rev1  AUTH=PLAIN IDLE idle\r\nd OK x\r\n", LOGOUT}},
      PROBE_HEALTHY,
      NULL,
      "IMAP4rev1\nAUTH=PLAIN\nIDLE\n"},
     {true,
-     {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY IDLE\na OK\n", LOGOUT}, {"* BYE\nb OK\n", ""}},
+     {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY IDLE\nd OK\n", LOGOUT}, {"* BYE\ne OK\n", ""}},
      PROBE_OVER,
      NULL,
      "IDLE\n"},
-    {true, {{"* OK x\r\n", CAPABILITY}, {"a OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
-    {true, {{"* OK x\r\n", CAPABILITY}, {"a NO x\r\n", LOGOUT}}, PROBE_HEALTHY},
-    {true, {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY A\r\na BAD x\r\n", LOGOUT}}, PROBE_HEALTHY},
-    {true,
-     {{"* OK x\r\n", CAPABILITY}, {"* BYE x\r\n", ""}},
-     PROBE_SICK,
-     "it answers CAPABILITY with BYE"},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"d OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"d NO x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY A\r\nd BAD x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {true, {{"* OK x\r\n", CAPABILITY}, {"* BYE x\r\n", ""}}, PROBE_SICK, "it says goodbye"},
     {true, {{"* OK x\r\n", CAPABILITY}, {"b OK x\r\n", ""}}, PROBE_SICK, NONSENSE},
     {true, {{"* OK x\r\n", CAPABILITY}, {"+ x\r\n", ""}}, PROBE_SICK, NONSENSE},
     {true, {{"* OK x\r\n", CAPABILITY}, {"* X {5}\r\n", ""}}, PROBE_SICK, NONSENSE},
     {true, {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY {5}\r\n", ""}}, PROBE_SICK, NONSENSE},
     {true, {{"* OK x\r\n", CAPABILITY}, {"\r\n", ""}}, PROBE_SICK, NONSENSE},
+    {TLS | LEARNS,
+     {{"* OK [CAPABILITY STARTTLS OLD] x\r\n", STARTTLS},
+      {"b OK\r\n", ""},
+      {SHAKEN, CAPABILITY},
+      {"* CAPABILITY NEW\r\nd OK\r\n", LOGOUT},
+      {"e OK\r\n", ""}},
+     PROBE_OVER,
+     NULL,
+     "NEW\n"},
+    {TLS | NEEDS,
+     {{"* OK x\r\n", "a CAPABILITY\r\n"},
+      {"* CAPABILITY STARTTLS\r\na OK\r\n", STARTTLS},
+      {"b OK\r\n", ""},
+      {SHAKEN, LOGOUT}},
+     PROBE_HEALTHY},
+    {TLS, {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK\r\n", ""}}, PROBE_START_TLS},
+    {TLS | NEEDS,
+     {{"* OK [CAPABILITY OLD] x\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STARTTLS"},
+    {TLS | NEEDS,
+     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b NO\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STARTTLS"},
+    {TLS, {{"* OK [CAPABILITY OLD] x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {TLS | LEARNS,
+     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS},
+      {"b NO\r\n", CAPABILITY},
+      {"* CAPABILITY OLD\r\nd OK\r\n", LOGOUT}},
+     PROBE_HEALTHY,
+     NULL,
+     "OLD\n"},
 };
 
 static void play_row(size_t i, size_t piece)
 {
-    const struct probe_wish wish = {.hostname = "x", .learns = row[i].learns};
+    const struct probe_wish wish = {.hostname = "x",
+                                    .learns = (row[i].wish & LEARNS) != 0,
+                                    .starts_tls = (row[i].wish & TLS) != 0,
+                                    .needs_tls = (row[i].wish & NEEDS) != 0};
     struct probe_step step = {0};
     struct probe p;
 
     imap_probe_init(&p, &wish);
     for (size_t t = 0; t < TURNS && row[i].turn[t].hears != NULL; t++) {
         const char *hears = row[i].turn[t].hears;
-        size_t len = strlen(hears), seen = 0, taken = 0;
+        bool is_shaken = strcmp(hears, SHAKEN) == 0;
+        size_t len = is_shaken ? 0 : strlen(hears), seen = 0, taken = 0;
 
+        assert_int_equal(is_shaken, step.state == PROBE_START_TLS);
+        if (is_shaken)
+            probe_secured(&p);
         do {
             char *window;
 
@@ -110,6 +155,27 @@ static void looks_come_out_alike_in_every_piece(void **state)
             play_row(i, piece);
 }
 
+static void starttls_is_noted_where_it_is_announced(void **state)
+{
+    static const struct {
+        const char *greeting;
+        bool offers_tls;
+    } greetings[] = {
+        {"* OK [CAPABILITY STARTTLS] x\r\n", true},
+        {"* OK [CAPABILITY XSTARTTLS] x\r\n", false},
+    };
+
+    const struct probe_wish wish = {.hostname = "x", .starts_tls = true};
+
+    for (size_t i = 0; i < sizeof greetings / sizeof *greetings; i++) {
+        struct probe p;
+
+        imap_probe_init(&p, &wish);
+        assert_true(imap_probe_step(&p, span_of(greetings[i].greeting)).text.len > 0);
+        assert_int_equal(p.offers_tls, greetings[i].offers_tls);
+    }
+}
+
 static void who_talks_early_is_sick(void **state)
 {
     const struct probe_wish wish = {.hostname = "x", .learns = true};
@@ -122,7 +188,7 @@ static void who_talks_early_is_sick(void **state)
     imap_probe_init(&p, &wish);
     step = imap_probe_step(&p, (struct span)SPAN("* OK \xe9 x\r\n"));
     assert_string_equal(p.greeting, "* OK ? x");
-    step = imap_probe_step(&p, (struct span)SPAN("* CAPABILITY X\r\na OK\r\n* OK\r\n"));
+    step = imap_probe_step(&p, (struct span)SPAN("* CAPABILITY X\r\nd OK\r\n* OK\r\n"));
     assert_string_equal(step.why, EARLY);
 }
 
@@ -149,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_come_out_alike_in_every_piece),
+        cmocka_unit_test(starttls_is_noted_where_it_is_announced),
         cmocka_unit_test(who_talks_early_is_sick),
         cmocka_unit_test(words_without_end_are_sick),
     };
