@@ -2,6 +2,9 @@
 /* What a backend says, on its way to the client: its greeting; then each reply is paired with the
  * command that it answers, and what no server may say here ends the session. A reply passes when all
  * of it is there. */
+#include <assert.h>
+
+#include "protocols/pop3_approach.h"
 #include "protocols/pop3_capabilities.h"
 #include "protocols/pop3_client.h"
 #include "protocols/pop3_machine.h"
@@ -24,34 +27,36 @@ static struct verdict pass_line(const struct pop3_server *p, const struct line *
 
 /* ---- the greeting ---- */
 
-/* Where the client had no greeting of ours, the backend's is passed on, or what the administrator
- * wrote in its place. */
-static struct verdict greeted(struct pop3_server *p, const struct line *line)
+/* The backend's, or what the administrator wrote in its place. window: begins with it */
+static struct verdict pass_greeting(struct pop3_server *p, struct span window)
 {
-    struct verdict v = verdict_more(line->take);
+    struct line line = {0};
+    enum line_result found = line_find(window, window.len, &line);
 
-    p->phase = POP3_GATE;
-    if (p->base.policy->tls != FRONT_STARTTLS) {
-        p->has_timestamp = p->base.policy->greeting == NULL;
-        v = p->has_timestamp ? pass_line(p, line)
-                             : verdict_send(SIDE_CLIENT, line->take, pop3_greeting(p));
-    }
-    v.note = NOTE_GREETED;
-    return v;
+    assert(found == LINE_FOUND);
+    p->has_timestamp = p->base.policy->greeting == NULL;
+    return p->has_timestamp ? pass_line(p, &line)
+                            : verdict_send(SIDE_CLIENT, line.take, pop3_greeting(p));
 }
 
-struct verdict pop3_greeting_step(struct pop3_server *p, struct span window)
+/* Where the client had none of ours, it gets the backend's; but not one from before the backend's
+ * TLS, nor from before it knew who the client is. */
+struct verdict pop3_connect_step(struct pop3_server *p, struct span window)
 {
-    struct line line;
+    const struct approach_step step = pop3_approach_step(&p->approach, window, p->base.space);
+    struct verdict v;
 
-    switch (pop3_greeting_find(window, &line)) {
-    case POP3_REPLY_PARTIAL: return verdict_more(0);
-    case POP3_REPLY_OK: return greeted(p, &line);
-    case POP3_REPLY_ERR:
-    case POP3_REPLY_CHALLENGE:
-    case POP3_REPLY_BAD: break;
-    }
-    return verdict_next_backend(window.len, END_BACKEND_REFUSED, "its greeting will not do");
+    if (step.state != APPROACH_READY)
+        return approach_verdict(&step);
+    if (p->base.policy->tls == FRONT_STARTTLS)
+        v = verdict_more(step.take);
+    else if (approach_is_greeting_alone(&p->approach))
+        v = pass_greeting(p, window);
+    else
+        v = verdict_send(SIDE_CLIENT, step.take, pop3_greeting(p));
+    p->phase = POP3_GATE;
+    v.note = NOTE_GREETED;
+    return v;
 }
 
 /* ---- replies ---- */

@@ -95,3 +95,35 @@ bool pop3_list_next(struct span *list, struct span *text)
     *text = line.text;
     return !is_dot(line.text);
 }
+
+/* The octets of the reply to CAPA at the front of the window; PARTIAL, BAD: no matter. */
+static enum pop3_reply find_capa(struct span window, size_t *len, const char **why)
+{
+    struct line line;
+    enum pop3_reply reply = pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line);
+
+    *len = window.len;
+    *why = "what it says is no reply";
+    if (reply == POP3_REPLY_ERR)
+        *len = line.take;
+    if (reply != POP3_REPLY_OK)
+        return reply == POP3_REPLY_CHALLENGE ? POP3_REPLY_BAD : reply;
+    *why = "its list of capabilities is none";
+    switch (pop3_list_find(window, len)) {
+    case POP3_LIST_PARTIAL: return POP3_REPLY_PARTIAL;
+    case POP3_LIST_WHOLE: return reply;
+    case POP3_LIST_BAD: break;
+    }
+    return POP3_REPLY_BAD;
+}
+
+enum pop3_reply pop3_capa_find(struct span window, const char **why)
+{
+    size_t len;
+    enum pop3_reply reply = find_capa(window, &len, why);
+
+    if ((reply != POP3_REPLY_OK && reply != POP3_REPLY_ERR) || len == window.len)
+        return reply;
+    *why = "it talks before it is asked";
+    return POP3_REPLY_BAD;
+}

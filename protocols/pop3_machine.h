@@ -4,6 +4,7 @@
 #ifndef STARTTLSD_POP3_MACHINE_H
 #define STARTTLSD_POP3_MACHINE_H
 
+#include "protocols/approach.h"
 #include "protocols/line.h"
 #include "protocols/pop3_verb.h"
 #include "protocols/protocol.h"
@@ -19,7 +20,7 @@
  */
 enum pop3_phase {
     POP3_PREAMBLE,   /* no backend: we speak alone */
-    POP3_CONNECTING, /* the client waits for a backend that greets */
+    POP3_CONNECTING, /* the client waits for a backend that will have it */
     POP3_GATE,       /* commands and replies pass, until a login succeeds */
 };
 
@@ -54,6 +55,7 @@ struct pop3_server {
     struct server base;
     enum pop3_phase phase;
     enum pop3_input input;
+    struct approach approach;           /* to the backend; over in the gate */
     const struct pop3_refusal *refusal; /* of the long line, when all of it has been read */
 
     bool has_timestamp;   /* the client has the backend's own greeting, so APOP may work */
@@ -140,8 +142,8 @@ enum note pop3_login_refused(struct pop3_server *p, struct span text);
 
 /* The client's, but while a backend is looked for. */
 MUST_CHECK struct verdict pop3_gate_step(struct pop3_server *p, struct span window);
-/* The backend's: its greeting, and then its replies. */
-MUST_CHECK struct verdict pop3_greeting_step(struct pop3_server *p, struct span window);
+/* The backend's: on the way to it, and then its replies. */
+MUST_CHECK struct verdict pop3_connect_step(struct pop3_server *p, struct span window);
 MUST_CHECK struct verdict pop3_answer_step(struct pop3_server *p, struct span window);
 
 #endif

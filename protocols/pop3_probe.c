@@ -5,17 +5,19 @@
 #include <assert.h>
 
 #include "protocols/learned.h"
+#include "protocols/pop3_approach.h"
 #include "protocols/pop3_client.h"
 #include "protocols/probe.h"
 
-/* GREETING ──▶ CAPA ──▶ QUIT. What was not wished for is left out. */
+/* APPROACH ──▶ CAPA ──▶ QUIT. What was not wished for is left out. */
 enum phase {
-    PHASE_GREETING,
+    PHASE_APPROACH,
     PHASE_CAPA,
     PHASE_QUIT,
 };
 
 static_assert(POP3_LIST_MAX <= PROBE_WINDOW, "a probe sees all of a list");
+static_assert(POP3_APPROACH_SPACE <= sizeof(((struct probe *)NULL)->command), "and has room");
 
 void pop3_probe_init(struct probe *p, const struct probe_wish *wish)
 {
@@ -29,67 +31,53 @@ static struct probe_step finish(struct probe *p, size_t take)
     return probe_healthy(take, (struct span)SPAN("QUIT\r\n"));
 }
 
-static struct probe_step greeting(struct probe *p, struct span window)
+static struct probe_step approach(struct probe *p, struct span window)
 {
-    struct line line;
-    enum pop3_reply reply = pop3_greeting_find(window, &line);
+    struct approach_step step;
 
-    if (reply == POP3_REPLY_PARTIAL)
-        return probe_going(0, (struct span){0});
-    probe_keep(p->greeting, window);
-    if (reply != POP3_REPLY_OK)
-        return probe_sick(window.len, "its greeting is no +OK");
+    if (p->approach.phase == 0)
+        probe_keep(p->greeting, window);
+    step = pop3_approach_step(&p->approach, window, p->command);
+    if (step.state != APPROACH_READY)
+        return probe_approached(p, &step);
     if (!p->wish.learns && !p->wish.tries_relay)
-        return finish(p, line.take);
+        return finish(p, step.take);
     p->phase = PHASE_CAPA;
-    return probe_going(line.take, (struct span)SPAN("CAPA\r\n"));
+    return probe_going(step.take, (struct span)SPAN("CAPA\r\n"));
 }
 
-/* Without CAPA it has the commands of RFC 1939, and of these USER and PASS are the ones to be
- * announced. A temporary refusal says nothing. */
-static struct probe_step refused(struct probe *p, struct span window, const struct line *line)
+static void learn(struct probe *p, struct span list)
 {
-    if (line->take < window.len)
-        return probe_sick(window.len, "it talks before it is asked");
-    probe_keep(p->answer, window);
-    p->learned.is_known = !span_starts(line->text, (struct span)SPAN("-ERR [SYS/"));
-    if (p->learned.is_known)
-        learned_add(&p->learned, (struct span)SPAN("USER"));
-    return finish(p, line->take);
-}
+    struct span text = {0};
 
-static struct probe_step listed(struct probe *p, struct span window)
-{
-    struct span list, text;
-    size_t len;
-
-    switch (pop3_list_find(window, &len)) {
-    case POP3_LIST_PARTIAL: return probe_going(0, (struct span){0});
-    case POP3_LIST_BAD: return probe_sick(window.len, "its list of capabilities is none");
-    case POP3_LIST_WHOLE: break;
-    }
-    if (len < window.len)
-        return probe_sick(window.len, "it talks before it is asked");
-    list = span_first(window, len);
     for (bool is_first = true; pop3_list_next(&list, &text); is_first = false)
         if (!is_first)
             learned_add(&p->learned, text);
     p->learned.is_known = true;
-    return finish(p, len);
+}
+
+/* Without CAPA it has the commands of RFC 1939, and of these USER and PASS are the ones to be
+ * announced. A temporary refusal says nothing. */
+static void refused(struct probe *p, struct span reply)
+{
+    probe_keep(p->answer, reply);
+    p->learned.is_known = !span_starts(reply, (struct span)SPAN("-ERR [SYS/"));
+    if (p->learned.is_known)
+        learned_add(&p->learned, (struct span)SPAN("USER"));
 }
 
 static struct probe_step capabilities(struct probe *p, struct span window)
 {
-    struct line line;
+    const char *why;
 
-    switch (pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line)) {
+    switch (pop3_capa_find(window, &why)) {
     case POP3_REPLY_PARTIAL: return probe_going(0, (struct span){0});
-    case POP3_REPLY_OK: return listed(p, window);
-    case POP3_REPLY_ERR: return refused(p, window, &line);
+    case POP3_REPLY_OK: learn(p, window); break;
+    case POP3_REPLY_ERR: refused(p, window); break;
     case POP3_REPLY_CHALLENGE:
-    case POP3_REPLY_BAD: break;
+    case POP3_REPLY_BAD: return probe_sick(window.len, why);
     }
-    return probe_sick(window.len, "what it says is no reply");
+    return finish(p, window.len);
 }
 
 /* Whatever it says to the goodbye, it is over with the line. */
@@ -105,7 +93,7 @@ static struct probe_step goodbye(struct span window)
 struct probe_step pop3_probe_step(struct probe *p, struct span window)
 {
     switch ((enum phase)p->phase) {
-    case PHASE_GREETING: return greeting(p, window);
+    case PHASE_APPROACH: return approach(p, window);
     case PHASE_CAPA: return capabilities(p, window);
     case PHASE_QUIT: break;
     }

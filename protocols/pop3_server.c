@@ -57,7 +57,7 @@ static struct verdict on_bytes(struct pop3_server *p, enum side side, struct spa
     if (side == SIDE_CLIENT)
         return p->phase == POP3_CONNECTING ? verdict_hold() : pop3_gate_step(p, window);
     if (p->phase != POP3_GATE)
-        return pop3_greeting_step(p, window);
+        return pop3_connect_step(p, window);
     if (p->base.is_eof && is_at_rest(p))
         return after_eof(p, window.len);
     return pop3_answer_step(p, window);
@@ -83,8 +83,12 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return pop3_end(p->base.farewell.end, p->base.farewell.text, window.len);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(p, event->side, window);
-    case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(p) : verdict_more(0);
-    case EVENT_SECURED: return verdict_connect();
+    case EVENT_CONNECTED:
+        return event->side == SIDE_CLIENT
+                   ? on_client(p)
+                   : approach_begin(&p->approach, p->base.policy, p->base.identity, event);
+    case EVENT_SECURED:
+        return event->side == SIDE_CLIENT ? verdict_connect() : pop3_connect_step(p, window);
     case EVENT_BACKEND_FAILED:
         return pop3_end(
             event->reason,

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /* Any octets as a POP3 backend that is looked at: the probe takes no more than there is, decides
- * within its window, and says CAPA and QUIT, each once at most. How the rest is cut, which the second
- * octet says, changes nothing of what it finds. */
+ * within its window, and says CAPA, STLS, CAPA again and QUIT, as far as they are wished for. How the
+ * rest is cut, which the second octet says, changes nothing of what it finds. TLS, where it is asked
+ * for, succeeds. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "protocols/learned.h"
 #include "protocols/pop3_probe.h"
+#include "protocols/reply.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct finding {
     struct probe probe;
     enum probe_state state;
-    char said[16];
+    char said[24];
     size_t said_len;
 };
 
@@ -25,18 +27,30 @@ static void check_text(const char text[PROBE_TEXT])
         assert(*c >= ' ' && *c <= '~');
 }
 
+/* The front of what may be said at most: without STLS the approach's CAPA may be the last. */
+static void check_said(const struct finding *f)
+{
+    const struct probe_wish *wish = &f->probe.wish;
+    const struct span said = {f->said, f->said_len};
+    const struct span part[] = {
+        span_of(wish->starts_tls ? "CAPA\r\n" : ""),
+        span_of(f->probe.offers_tls ? "STLS\r\n" : ""),
+        span_of(wish->learns ? "CAPA\r\n" : ""),
+        SPAN("QUIT\r\n"),
+    };
+    char most[32];
+
+    assert(span_starts(reply_join(most, sizeof most, part, 4), said));
+    assert(!wish->needs_tls || f->probe.approach.is_secure || f->said_len <= 12);
+}
+
 static void check(const struct finding *f)
 {
-    static const char *const dialogues[] = {"", "CAPA\r\n", "QUIT\r\n", "CAPA\r\nQUIT\r\n"};
     const struct learned *l = &f->probe.learned;
     struct span line;
     size_t at = 0;
-    bool is_known = false;
 
-    for (size_t i = 0; i < sizeof dialogues / sizeof *dialogues; i++)
-        is_known = is_known || (f->said_len == strlen(dialogues[i]) &&
-                                memcmp(f->said, dialogues[i], f->said_len) == 0);
-    assert(is_known);
+    check_said(f);
     assert(l->len <= LEARNED_MAX && (l->is_known || l->len == 0));
     for (size_t i = 0; i < l->len; i++)
         assert(l->text[i] == '\n' || (l->text[i] >= ' ' && l->text[i] <= '~'));
@@ -47,32 +61,48 @@ static void check(const struct finding *f)
     check_text(f->probe.answer);
 }
 
-/* It hears `text` octet by octet, or in pieces of so many. */
-static void look(struct finding *f, bool learns, struct span text, size_t piece)
+static struct probe_step hear(struct finding *f, const char *data, size_t len)
 {
-    const struct probe_wish wish = {.hostname = "gate.example", .learns = learns};
+    char *exact = malloc(len);
+    struct probe_step step;
+
+    if (len > 0)
+        memcpy(exact, data, len);
+    step = pop3_probe_step(&f->probe, (struct span){exact, len});
+    free(exact);
+    assert(step.take <= len);
+    assert(step.state == PROBE_SICK || step.state == PROBE_OVER || len - step.take < PROBE_WINDOW);
+    assert((step.state == PROBE_SICK) == (step.why != NULL));
+    assert(step.text.len <= sizeof f->said - f->said_len);
+    if (step.text.len > 0)
+        memcpy(f->said + f->said_len, step.text.data, step.text.len);
+    f->said_len += step.text.len;
+    return step;
+}
+
+/* It hears `text` octet by octet, or in pieces of so many. */
+static void look(struct finding *f, unsigned wishes, struct span text, size_t piece)
+{
+    const struct probe_wish wish = {.hostname = "gate.example",
+                                    .learns = (wishes & 1) != 0,
+                                    .starts_tls = (wishes & 2) != 0,
+                                    .needs_tls = (wishes & 6) == 6};
     size_t taken = 0, given = 0;
 
     *f = (struct finding){.state = PROBE_GOING};
     pop3_probe_init(&f->probe, &wish);
     while (given < text.len && (f->state == PROBE_GOING || f->state == PROBE_HEALTHY)) {
         struct probe_step step;
-        char *exact;
 
         given = piece < text.len - given ? given + piece : text.len;
-        exact = malloc(given - taken);
-        memcpy(exact, text.data + taken, given - taken);
-        step = pop3_probe_step(&f->probe, (struct span){exact, given - taken});
-        free(exact);
-        assert(step.take <= given - taken);
+        step = hear(f, text.data + taken, given - taken);
         taken += step.take;
-        assert(step.state == PROBE_SICK || step.state == PROBE_OVER ||
-               given - taken < PROBE_WINDOW);
-        assert((step.state == PROBE_SICK) == (step.why != NULL));
-        assert(step.text.len <= sizeof f->said - f->said_len);
-        if (step.text.len > 0)
-            memcpy(f->said + f->said_len, step.text.data, step.text.len);
-        f->said_len += step.text.len;
+        if (step.state == PROBE_START_TLS) {
+            assert(wish.starts_tls && taken == given && !f->probe.approach.is_secure);
+            probe_secured(&f->probe);
+            step = hear(f, NULL, 0);
+            assert(step.text.len > 0);
+        }
         assert(step.state != PROBE_HEALTHY || f->state != PROBE_HEALTHY);
         if (f->state != PROBE_HEALTHY || step.state != PROBE_GOING)
             f->state = step.state;
@@ -86,8 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size < 2)
         return 0;
-    look(&a, data[0] & 1, (struct span){(const char *)data + 2, size - 2}, 1);
-    look(&b, data[0] & 1, (struct span){(const char *)data + 2, size - 2}, 1 + data[1] % 97u);
+    look(&a, data[0], (struct span){(const char *)data + 2, size - 2}, 1);
+    look(&b, data[0], (struct span){(const char *)data + 2, size - 2}, 1 + data[1] % 97u);
     /* Who talks before it is asked is found out where that shares a window alone. */
     if (b.state != PROBE_SICK && a.state != PROBE_SICK)
         assert(a.probe.learned.len == b.probe.learned.len &&

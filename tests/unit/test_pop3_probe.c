@@ -17,10 +17,18 @@ struct turn {
     const char *says;  /* once it has heard all of that */
 };
 
-#define TURNS 4
+#define TURNS 6
+
+/* The wish. */
+#define LEARNS 1u
+#define TLS    2u
+#define NEEDS  4u
+
+/* Instead of what it hears: the handshake is done. */
+#define SHAKEN "(shaken)"
 
 struct row {
-    bool learns;
+    unsigned wish;
     struct turn turn[TURNS];
     enum probe_state state; /* of the last turn */
     const char *why;        /* SICK */
@@ -29,6 +37,7 @@ struct row {
 };
 
 #define CAPA "CAPA\r\n"
+#define STLS "STLS\r\n"
 #define QUIT "QUIT\r\n"
 #define GREET                                                                                      \
     {                                                                                              \
@@ -74,6 +83,31 @@ static const struct row row[] = {
     {true, {GREET, {"foo\r\n", ""}}, PROBE_SICK, "what it says is no reply"},
     {true, {GREET, {"+OK\r\n.x\r\n", ""}}, PROBE_SICK, "its list of capabilities is none"},
     {true, {GREET, {"+OK\r\nTOP\r\n+OK\r\n", ""}}, PROBE_SICK, "its list of capabilities is none"},
+
+    {TLS | LEARNS,
+     {GREET,
+      {"+OK\r\nOLD\r\nSTLS\r\n.\r\n", STLS},
+      {"+OK\r\n", ""},
+      {SHAKEN, CAPA},
+      {"+OK\r\nNEW\r\n.\r\n", QUIT},
+      {"+OK\r\n", ""}},
+     PROBE_OVER,
+     .learned = "NEW\n"},
+    {TLS | NEEDS,
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}, {SHAKEN, QUIT}},
+     PROBE_HEALTHY},
+    {TLS, {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}}, PROBE_START_TLS},
+    {TLS | NEEDS, {GREET, {"+OK\r\n.\r\n", ""}}, PROBE_SICK, "it does not announce STLS"},
+    {TLS | NEEDS, {GREET, {"-ERR\r\n", ""}}, PROBE_SICK, "it does not announce STLS"},
+    {TLS | NEEDS,
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"-ERR\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STLS"},
+    {TLS, {GREET, {"-ERR\r\n", QUIT}}, PROBE_HEALTHY},
+    {TLS | LEARNS,
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"-ERR\r\n", CAPA}, {"+OK\r\nOLD\r\n.\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "OLD\n"},
 };
 
 static struct probe_step hear(struct probe *p, char *window, size_t *len, const char *more,
@@ -98,7 +132,10 @@ static struct probe_step hear(struct probe *p, char *window, size_t *len, const 
 
 static void look(const struct row *r, size_t cut)
 {
-    const struct probe_wish wish = {.hostname = "mail.example", .learns = r->learns};
+    const struct probe_wish wish = {.hostname = "mail.example",
+                                    .learns = (r->wish & LEARNS) != 0,
+                                    .starts_tls = (r->wish & TLS) != 0,
+                                    .needs_tls = (r->wish & NEEDS) != 0};
     struct probe_step step = {.state = PROBE_GOING};
     char window[256];
     struct probe p;
@@ -106,8 +143,13 @@ static void look(const struct row *r, size_t cut)
 
     pop3_probe_init(&p, &wish);
     for (size_t i = 0; i < TURNS && r->turn[i].hears != NULL; i++) {
-        size_t count = strlen(r->turn[i].hears), piece = cut == 0 ? count : cut, at = 0;
+        bool is_shaken = strcmp(r->turn[i].hears, SHAKEN) == 0;
+        size_t count = is_shaken ? 0 : strlen(r->turn[i].hears), at = 0;
+        size_t piece = cut == 0 ? count : cut;
 
+        assert_int_equal(is_shaken, step.state == PROBE_START_TLS);
+        if (is_shaken)
+            probe_secured(&p);
         do {
             size_t n = piece < count - at ? piece : count - at;
 
@@ -136,6 +178,20 @@ static void dialogues(void **state)
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         for (size_t cut = 0; cut <= 3; cut++)
             look(&row[i], cut);
+}
+
+static void stls_is_noted_where_it_is_announced(void **state)
+{
+    const struct probe_wish wish = {.hostname = "mail.example", .starts_tls = true};
+    struct probe p;
+
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK STLS\r\n")).state, PROBE_GOING);
+    assert_false(p.offers_tls);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\nSTLS\r\n.\r\n")).state, PROBE_GOING);
+    assert_true(p.offers_tls);
+    assert_int_equal(pop3_probe_step(&p, span_of("-ERR\r\n")).state, PROBE_HEALTHY);
+    assert_true(p.offers_tls);
 }
 
 static void who_talks_before_it_is_asked_is_sick(void **state)
@@ -215,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dialogues),
+        cmocka_unit_test(stls_is_noted_where_it_is_announced),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
         cmocka_unit_test(who_wishes_for_relaying_learns),
         cmocka_unit_test(the_greeting_is_kept_as_far_as_people_can_read_it),

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: ISC */
+/* POP3's client role, from a backend's greeting to where a client may be heard. */
+#include "protocols/pop3_approach.h"
+
+#include "protocols/identity.h"
+#include "protocols/pop3_client.h"
+#include "protocols/reply.h"
+#include "protocols/word.h"
+
+/* GREETING ─▶ CAPA ─▶ STLS ─▶ HANDSHAKE ─▶ XCLIENT. What is not wished for is left out. */
+enum phase { PHASE_GREETING, PHASE_CAPA, PHASE_STLS, PHASE_HANDSHAKE, PHASE_XCLIENT };
+
+static const char early[] = "it talks before it is asked";
+static const char no_reply[] = "what it says is no reply";
+
+static struct approach_step ask(struct approach *a, enum phase phase, size_t take,
+                                struct span command)
+{
+    a->phase = phase;
+    return approach_going(take, command);
+}
+
+static struct approach_step refuse(size_t take, const char *why)
+{
+    return approach_unusable(take, END_BACKEND_REFUSED, why);
+}
+
+static struct approach_step undecided(void)
+{
+    return approach_going(0, (struct span){0});
+}
+
+/* ---- who the client is ---- */
+
+/* In Dovecot's form: addresses as they are, no xtext. */
+static struct span identification(const struct client_identity *identity, char *space)
+{
+    char ip[ADDRESS_TEXT_MAX], port[ADDRESS_PORT_TEXT_MAX];
+    const struct span part[] = {
+        SPAN("XCLIENT ADDR="), {ip, address_write(&identity->client, ip)},
+        SPAN(" PORT="),        {port, address_write_port(identity->client.port, port)},
+        SPAN(" SESSION="),     span_of(identity->session),
+        SPAN("\r\n"),
+    };
+
+    return reply_join(space, POP3_APPROACH_SPACE, part, sizeof part / sizeof *part);
+}
+
+static struct approach_step identify(struct approach *a, size_t take, char *space)
+{
+    if (a->identity == NULL)
+        return approach_ready(take);
+    return ask(a, PHASE_XCLIENT, take, identification(a->identity, space));
+}
+
+/* Dovecot announces XCLIENT in its greeting alone, which is nothing to go by behind STLS; and it says
+ * +OK to those whom it does not trust, but in these words. */
+static bool is_taken(struct span reply)
+{
+    return !span_starts(reply, (struct span)SPAN("+OK You are not from trusted IP"));
+}
+
+static struct approach_step identified(struct span window)
+{
+    struct line line;
+
+    switch (pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line)) {
+    case POP3_REPLY_PARTIAL: return undecided();
+    case POP3_REPLY_OK:
+        if (line.take < window.len)
+            return refuse(window.len, early);
+        if (is_taken(line.text))
+            return approach_ready(line.take);
+        return refuse(window.len, "it does not trust our XCLIENT");
+    case POP3_REPLY_ERR: return refuse(window.len, "it refuses XCLIENT");
+    case POP3_REPLY_CHALLENGE:
+    case POP3_REPLY_BAD: break;
+    }
+    return refuse(window.len, no_reply);
+}
+
+/* ---- TLS ---- */
+
+static struct approach_step go_without_tls(struct approach *a, size_t take, const char *why,
+                                           char *space)
+{
+    return a->needs_tls ? approach_unusable(take, END_BACKEND_TLS_FAILED, why)
+                        : identify(a, take, space);
+}
+
+static struct approach_step started(struct approach *a, struct span window, char *space)
+{
+    struct line line;
+
+    switch (pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line)) {
+    case POP3_REPLY_PARTIAL: return undecided();
+    case POP3_REPLY_OK:
+        if (line.take < window.len)
+            return approach_injected(window.len);
+        a->phase = PHASE_HANDSHAKE;
+        return approach_start_tls(line.take);
+    case POP3_REPLY_ERR:
+        if (line.take < window.len)
+            return refuse(window.len, early);
+        return go_without_tls(a, line.take, "it refuses STLS", space);
+    case POP3_REPLY_CHALLENGE:
+    case POP3_REPLY_BAD: break;
+    }
+    return refuse(window.len, no_reply);
+}
+
+static void note_offers(struct approach *a, struct span list)
+{
+    struct span text = {0};
+
+    for (bool is_first = true; pop3_list_next(&list, &text); is_first = false)
+        if (!is_first && span_equals(word_next(&text), (struct span)SPAN("STLS")))
+            a->offers |= APPROACH_OFFERS_TLS;
+}
+
+/* Who does not know CAPA (RFC 2449) announces nothing. */
+static struct approach_step announced(struct approach *a, struct span window, char *space)
+{
+    const char *why;
+
+    switch (pop3_capa_find(window, &why)) {
+    case POP3_REPLY_PARTIAL: return undecided();
+    case POP3_REPLY_OK: note_offers(a, window); break;
+    case POP3_REPLY_ERR: break;
+    case POP3_REPLY_CHALLENGE:
+    case POP3_REPLY_BAD: return refuse(window.len, why);
+    }
+    if ((a->offers & APPROACH_OFFERS_TLS) == 0)
+        return go_without_tls(a, window.len, "it does not announce STLS", space);
+    return ask(a, PHASE_STLS, window.len, (struct span)SPAN("STLS\r\n"));
+}
+
+/* ---- the greeting ---- */
+
+static struct approach_step greeted(struct approach *a, struct span window, char *space)
+{
+    struct line line;
+
+    switch (pop3_greeting_find(window, &line)) {
+    case POP3_REPLY_PARTIAL: return undecided();
+    case POP3_REPLY_OK:
+        if (a->starts_tls)
+            return ask(a, PHASE_CAPA, line.take, (struct span)SPAN("CAPA\r\n"));
+        return identify(a, line.take, space);
+    case POP3_REPLY_ERR:
+    case POP3_REPLY_CHALLENGE:
+    case POP3_REPLY_BAD: break;
+    }
+    return refuse(window.len, "its greeting is no +OK");
+}
+
+struct approach_step pop3_approach_step(struct approach *a, struct span window, char *space)
+{
+    switch ((enum phase)a->phase) {
+    case PHASE_GREETING: return greeted(a, window, space);
+    case PHASE_CAPA: return announced(a, window, space);
+    case PHASE_STLS: return started(a, window, space);
+    case PHASE_HANDSHAKE: return identify(a, 0, space);
+    case PHASE_XCLIENT: break;
+    }
+    return identified(window);
+}
