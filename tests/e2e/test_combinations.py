@@ -15,7 +15,7 @@ from postfix import Postfix
 pytestmark = pytest.mark.root
 
 FRONTS = ("starttls", "implicit", "none")
-BACKS = ("none", "implicit")
+BACKS = ("none", "starttls", "implicit")
 CLIENTS = {"smtp": Client, "imap": ImapClient, "pop3": Pop3Client}
 BODY = BODIES["dots_at_line_starts"] + BODIES["many_lines"] + big_body(200_000)
 
