@@ -202,7 +202,7 @@ static void tiny_records_cost_their_sender_a_turn(void **state)
 static void a_client_hello_in_tiny_records_is_answered(void **state)
 {
     struct ends e;
-    char *hello, wire[8192];
+    char *hello, wire[16384];
     enum handshake result;
     int turns = 0;
     size_t n;
