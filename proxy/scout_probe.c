@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "protocols/proxy_header.h"
+#include "proxy/inet.h"
+
 /* However patient sessions may be: who is slower will not do as a backend. */
 #define CONNECT_MS_MAX     10000
 #define ANSWER_SECONDS_MAX 10.0
@@ -256,6 +259,27 @@ static void go_on(struct scout_probe *p, bool is_ready)
         talk(p, false);
 }
 
+/* Who connects, to a backend that wants to hear it first: it is ourselves. Version 1 has no word for
+ * that which everybody knows (Postfix refuses UNKNOWN). */
+static void introduce(struct scout_probe *p, const union board_address *address)
+{
+    char space[PROXY_SPACE];
+    struct address ours, theirs;
+
+    switch (p->service->identity) {
+    case IDENTITY_PROXY_V1:
+        ours = inet_local(p->stream.fd);
+        theirs = inet_read(address);
+        say(p, proxy_header_v1(&ours, &theirs, space));
+        return;
+    case IDENTITY_PROXY_V2: say(p, proxy_header_local()); return;
+    case IDENTITY_NONE:
+    case IDENTITY_XCLIENT:
+    case IDENTITY_ID:
+    case IDENTITY_TRANSPARENT: return;
+    }
+}
+
 /* ---- callbacks ---- */
 
 static void on_ready(struct ev_loop *loop, ev_io *watcher, int events)
@@ -289,6 +313,7 @@ static void on_connected(void *context, int fd, const union board_address *addre
     p->is_shaking = p->has_spoken = false;
     p->talk_until = deadline_now() + ANSWERS_TOGETHER * p->answer_seconds;
     await_answer(p);
+    introduce(p, address);
     if (p->service->policy.backend_tls == BACKEND_TLS_IMPLICIT)
         secure(p);
     if (p->stream.fd >= 0)

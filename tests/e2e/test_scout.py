@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """What the scout finds out, and what clients are told of it before TLS."""
+import re
+import socket
 import time
 
 import pytest
@@ -8,6 +10,7 @@ from backends import Script
 from clients import Client
 from conftest import configuration
 from gateway import eventually
+from tls_backends import Implicit, TlsScript, server_context
 
 OPEN = {"policy": "opportunistic"}
 QUICK = {"health_interval": "1s", "hostname": "gate.test"}
@@ -178,3 +181,37 @@ def test_a_backend_that_cannot_be_talked_to_is_down(gateway, backend, script, re
     down = server.wait_for("backend.down")
     assert reason is None or down["reason"] == reason
     assert not server.events("backend.up")
+
+
+# ---- Identity ---------------------------------------------------------------------------------------
+
+
+LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+
+
+def awaits_header(kind):
+    """A server of that kind behind a PROXY header, which stands in front of its TLS too."""
+    class Behind(kind):
+        def __init__(self, *words):
+            super().__init__(*words)
+            self.headers = []
+
+        def __call__(self, connection):
+            header = connection.sock.recv(len(LOCAL), socket.MSG_WAITALL)
+            while header.startswith(b"PROXY") and not header.endswith(b"\r\n"):
+                header += connection.sock.recv(1)
+            self.headers.append(header)
+            super().__call__(connection)
+    return Behind
+
+
+@pytest.mark.parametrize("identity", ["proxy-v1", "proxy-v2"])
+@pytest.mark.parametrize("tls, kind", [("none", Offering), ("starttls", TlsScript), ("implicit", Implicit)])
+def test_a_backend_that_wants_a_header_hears_who_looks(gateway, backend, certificates, identity, tls, kind):
+    script = awaits_header(kind)(*([] if tls == "none" else [server_context(certificates.localhost)]))
+    behind = backend(script)
+    keys = {} if tls == "none" else {"backend_ca": certificates.ca}
+    server = gateway(behind, process=QUICK, identity=identity, backend_tls=tls, **keys)
+    server.wait_for("backend.up")
+    expected = rb"PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ %d\r\n" % behind.port
+    assert re.fullmatch(expected if identity == "proxy-v1" else re.escape(LOCAL), script.headers[0])
