@@ -10,6 +10,7 @@ struct probe_wish {
     const char *hostname; /* to say EHLO with; outlives the probe */
     bool starts_tls;      /* ask for STARTTLS, if it is announced */
     bool needs_tls;       /* and be content with nothing less */
+    bool tells_identity;  /* with learns: sessions have to tell it who their clients are */
     bool learns;          /* ask for its capabilities too, behind TLS where that is wished for */
     bool tries_relay;     /* and whether it would relay for our address; implies learns */
 };
@@ -59,6 +60,7 @@ struct probe {
     unsigned attempt;  /* at being relayed for */
     unsigned refusals; /* among them, for good */
     bool is_clear;     /* the reply under way speaks of relaying */
+    bool is_trusting;  /* it announces that it takes identities from us */
     char command[320];
 };
 

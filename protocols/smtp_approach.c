@@ -61,6 +61,15 @@ static unsigned offers_of_xclient(struct span words)
     return offers;
 }
 
+static unsigned offers_of_line(struct span text)
+{
+    const struct span keyword = word_next(&text);
+
+    if (span_equals(keyword, (struct span)SPAN("STARTTLS")))
+        return APPROACH_OFFERS_TLS;
+    return span_equals(keyword, (struct span)SPAN("XCLIENT")) ? offers_of_xclient(text) : 0;
+}
+
 /* reply: to EHLO, whole. Its first line has a name and no extension. */
 static unsigned offers_of(struct span reply)
 {
@@ -68,17 +77,16 @@ static unsigned offers_of(struct span reply)
     struct line line;
 
     for (bool is_first = true; line_find(reply, reply.len, &line) == LINE_FOUND; is_first = false) {
-        struct span rest = span_skip(line.text, 4), keyword = word_next(&rest);
-
+        if (!is_first)
+            offers |= offers_of_line(span_skip(line.text, 4));
         reply = span_skip(reply, line.take);
-        if (is_first)
-            continue;
-        if (span_equals(keyword, (struct span)SPAN("STARTTLS")))
-            offers |= APPROACH_OFFERS_TLS;
-        else if (span_equals(keyword, (struct span)SPAN("XCLIENT")))
-            offers |= offers_of_xclient(rest);
     }
     return offers;
+}
+
+bool smtp_approach_is_trust(struct span capability)
+{
+    return (offers_of_line(capability) & offer_of(ATTRIBUTE_ADDR)) != 0;
 }
 
 /* ---- what it is told ---- */
@@ -89,7 +97,6 @@ static struct approach_step say_hello(struct approach *a, size_t take, char *spa
                                 LINE_END};
 
     a->phase = PHASE_EHLO;
-    a->offers = 0;
     return approach_going(take, reply_join(space, SMTP_APPROACH_SPACE, part, 3));
 }
 
@@ -146,8 +153,7 @@ static struct approach_step introduce(struct approach *a, size_t take, char *spa
     if (a->identity == NULL)
         return approach_ready(take);
     if ((a->offers & offer_of(ATTRIBUTE_ADDR)) == 0)
-        return approach_unusable(take, END_BACKEND_REFUSED,
-                                 "it does not announce XCLIENT with ADDR");
+        return approach_unusable(take, END_BACKEND_REFUSED, SMTP_APPROACH_NO_XCLIENT);
     add(&i, (struct span)SPAN("XCLIENT"));
     add_address(&i, ATTRIBUTE_ADDR, ATTRIBUTE_PORT, &a->identity->client);
     add_address(&i, ATTRIBUTE_DESTADDR, ATTRIBUTE_DESTPORT, &a->identity->server);

@@ -17,4 +17,10 @@
 MUST_CHECK struct approach_step smtp_approach_step(struct approach *a, struct span window,
                                                    char *space);
 
+/* Does this line of a reply to EHLO, without its code, say that the backend takes identities from us?
+ */
+MUST_CHECK bool smtp_approach_is_trust(struct span capability);
+
+#define SMTP_APPROACH_NO_XCLIENT "it does not announce XCLIENT with ADDR"
+
 #endif

@@ -128,6 +128,8 @@ static struct probe_step answered(struct probe *p, unsigned code, size_t take)
     switch ((enum phase)p->phase) {
     case PHASE_EHLO:
         p->learned.is_known = is_good || code >= 500; /* RFC 5321, section 3.2: then it has none */
+        if (p->wish.tells_identity && !p->is_trusting)
+            return probe_sick(take, SMTP_APPROACH_NO_XCLIENT);
         if (is_good)
             return after_hello(p, take);
         return say(p, PHASE_HELO, take, "HELO ", our_name(p), "\r\n");
@@ -182,6 +184,7 @@ static void keep_capability(struct probe *p, struct span text)
     learned_add(&p->learned, text);
     if (!p->approach.is_secure && span_equals(learned_keyword(text), (struct span)SPAN("STARTTLS")))
         p->offers_tls = true;
+    p->is_trusting = p->is_trusting || smtp_approach_is_trust(text);
 }
 
 /* One line of a reply. */

@@ -148,7 +148,10 @@ static void tell_failure(struct report *r, const struct outcome *o, const char *
         report_advice(r, "does the mail server run there, and may this machine connect to it?");
     } else {
         report_finding(r, verdict, "%s: %s; it greeted: %s", address, o->why, o->probe.greeting);
-        report_advice(r, "its log should say why it does not serve this machine");
+        report_advice(r,
+                      strstr(o->why, "XCLIENT") != NULL
+                          ? "let it believe this machine (Postfix: smtpd_authorized_xclient_hosts)"
+                          : "its log should say why it does not serve this machine");
     }
     if (has_other)
         report_advice(r, "sessions lose time here before they try the next address");

@@ -364,6 +364,7 @@ void scout_probe_start(struct scout_probe *p, const struct probe_wish *wish,
     p->wish = *wish;
     p->wish.starts_tls = policy->backend_tls == BACKEND_TLS_STARTTLS;
     p->wish.needs_tls = p->wish.starts_tls && policy->is_backend_enforced;
+    p->wish.tells_identity = policy->tells_identity;
     memcpy(p->to.address, address, count * sizeof *address);
     p->to.address_count = count;
     p->secured = (struct scout_tls){.version = NULL};

@@ -287,6 +287,18 @@ def test_backends_that_will_not_do(backend, check, script, words):
     assert time.monotonic() - began < 10
 
 
+def test_a_backend_that_takes_no_identity(backend, check):
+    script = Guarded()
+    for offers, problems in ((b"250-backend\r\n250 XCLIENT NAME ADDR\r\n", []),
+                             (b"250-backend\r\n250 XCLIENT NAME\r\n",
+                              ["127.0.0.1: it does not announce XCLIENT with ADDR; it greeted: 220 backend ESMTP"])):
+        script.ehlo = offers
+        status, report, _ = check(backend(script), identity="xclient")
+        assert verdicts(report, "problem") == problems
+        assert ("smtpd_authorized_xclient_hosts" in report) == bool(problems)
+        assert status == (1 if problems else 0)
+
+
 # ---- TLS --------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@
 
 #include "protocols/smtp_probe.h"
 
-enum wish { HEALTH, LEARN, RELAY, HEALTH_TLS, LEARN_TLS, LEARN_NEEDS_TLS };
+enum wish { HEALTH, LEARN, RELAY, HEALTH_TLS, LEARN_TLS, LEARN_NEEDS_TLS, LEARN_TELLS };
 
 /* Instead of what is heard: the handshake that was asked for is done. */
 #define SHAKEN "(shaken)"
@@ -155,6 +155,26 @@ static const struct row row[] = {
      PROBE_HEALTHY,
      .learned = "SIZE 9\nSTARTTLS\n",
      .offers_tls = true},
+
+    /* Who wants to tell it of clients has to be let. */
+    {LEARN_TELLS,
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250-XCLIENT PORT ADDR\r\n250 DSN\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "XCLIENT PORT ADDR\nDSN\n"},
+    {LEARN_TELLS,
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250-XCLIENT PORT\r\n250 DSN\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce XCLIENT with ADDR",
+     .learned = "XCLIENT PORT\nDSN\n"},
+    {LEARN_TELLS,
+     {{"220 x\r\n", EHLO}, {"500 XCLIENT ADDR\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce XCLIENT with ADDR",
+     .learned = ""},
+    {LEARN,
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250 XCLIENT PORT\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "XCLIENT PORT\n"},
 
     /* Would it relay? One clear word is enough. */
     {RELAY,
@@ -307,9 +327,10 @@ static void begin(struct look *l, enum wish wish)
 {
     const struct probe_wish w = {
         .hostname = "mail.example",
-        .learns = wish == LEARN || wish == LEARN_TLS || wish == LEARN_NEEDS_TLS,
+        .learns = wish == LEARN || wish >= LEARN_TLS,
         .tries_relay = wish == RELAY,
-        .starts_tls = wish >= HEALTH_TLS,
+        .starts_tls = wish >= HEALTH_TLS && wish <= LEARN_NEEDS_TLS,
+        .tells_identity = wish == LEARN_TELLS,
         .needs_tls = wish == LEARN_NEEDS_TLS,
     };
 
