@@ -118,6 +118,7 @@ static void judge_privileges(const struct config *config, struct diagnosis *d)
 
     if (!privsep_resolve(config, true, &privileges, d) || !privileges.is_root)
         return;
+    privsep_judge_rights(config, d);
     root = privsep_root_open(config, d);
     if (root >= 0)
         close(root);

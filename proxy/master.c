@@ -306,6 +306,9 @@ static int prepare(struct master *m, struct diagnosis *d)
     r->started_with = c->current->config;
     if (!privsep_resolve(r->started_with, m->is_caged, &c->privileges, d))
         return EXIT_NO;
+    privsep_judge_rights(r->started_with, d);
+    if (diagnosis_errors(d) > 0)
+        return EXIT_COULD_NOT;
     if (c->privileges.is_root && c->privileges.is_caged) {
         c->root = privsep_root_open(r->started_with, d);
         if (c->root < 0)

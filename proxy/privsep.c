@@ -22,6 +22,37 @@
 #define DEFAULT_USER  "starttlsd"
 #define FALLBACK_USER "nobody"
 
+/* IP_TRANSPARENT asks for this one, or for CAP_NET_ADMIN, which is worth more to a thief. */
+#define NET_RAW CAP_TO_MASK(CAP_NET_RAW)
+
+/* The kernel takes and gives that many; ours is in the first. */
+#define SETS _LINUX_CAPABILITY_U32S_3
+
+const struct service *privsep_transparent_service(const struct config *config)
+{
+    for (size_t i = 0; i < config->service_count; i++)
+        if (config->service[i].identity == IDENTITY_TRANSPARENT)
+            return &config->service[i];
+    return NULL;
+}
+
+void privsep_judge_rights(const struct config *config, struct diagnosis *d)
+{
+    const struct service *service = privsep_transparent_service(config);
+    struct __user_cap_data_struct own[SETS] = {{0}};
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    char title[64];
+
+    if (service == NULL ||
+        (syscall(SYS_capget, &header, own) == 0 && (own[0].permitted & NET_RAW) != 0))
+        return;
+    snprintf(title, sizeof title, "service %s", service->name);
+    diagnosis_error(d, config_origin(config, service, "identity"), title, "identity",
+                    "start as root, or with AmbientCapabilities=CAP_NET_RAW; a unit with a "
+                    "CapabilityBoundingSet needs it there too",
+                    "`transparent` needs the right CAP_NET_RAW, and starttlsd was started without");
+}
+
 static bool resolve_group(const struct config *config, gid_t *group, struct diagnosis *d)
 {
     const struct group *g;
@@ -45,7 +76,9 @@ bool privsep_resolve(const struct config *config, bool is_caged, struct privileg
     const char *name = config->user == NULL ? DEFAULT_USER : config->user;
     const struct passwd *user;
 
-    *p = (struct privileges){.is_root = geteuid() == 0, .is_caged = is_caged};
+    *p = (struct privileges){.is_root = geteuid() == 0,
+                             .is_caged = is_caged,
+                             .is_transparent = privsep_transparent_service(config) != NULL};
     if (!p->is_root)
         return true;
 
@@ -153,16 +186,35 @@ static bool drop_user(const struct privileges *p)
     return true;
 }
 
+/* What an exec could give back. Who may not do this (CAP_SETPCAP) goes on: with no_new_privs an exec
+ * gives nothing back. */
+static void drop_bounding_set(void)
+{
+    for (unsigned long right = 0; prctl(PR_CAPBSET_READ, right, 0, 0, 0) >= 0; right++)
+        (void)prctl(PR_CAPBSET_DROP, right, 0, 0, 0);
+}
+
 /* A master that runs unprivileged may hold capabilities (systemd's AmbientCapabilities): children
- * bind nothing and read nothing, so they keep none. */
-static bool drop_capabilities(void)
+ * bind no low port and read no file, so they keep none of these. */
+static bool drop_capabilities(uint32_t kept)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    const struct __user_cap_data_struct sets[SETS] = {{.permitted = kept, .effective = kept}};
 
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* Linux 4.3 */
-    if (syscall(SYS_capset, &header, none) < 0)
+    if (syscall(SYS_capset, &header, sets) < 0)
         return failed("capset");
+    return true;
+}
+
+/* KEEPCAPS: the change of user would take all. It leaves none of them effective. */
+static bool change_user(const struct privileges *p, uint32_t kept)
+{
+    if (kept != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+        return failed("keep capabilities");
+    if (!drop_user(p))
+        return false;
+    (void)prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     return true;
 }
 
@@ -179,6 +231,7 @@ static bool enter_root(void)
 bool privsep_enter(enum role role, const struct privileges *p)
 {
     static const struct rlimit none = {0, 0};
+    const uint32_t kept = role == ROLE_WORKER && p->is_transparent ? NET_RAW : 0;
 
     if (setrlimit(RLIMIT_CORE, &none) < 0)
         return failed("no core dumps");
@@ -189,9 +242,10 @@ bool privsep_enter(enum role role, const struct privileges *p)
     /* The resolver reads hosts, nsswitch.conf and resolv.conf at any time. */
     if (p->is_root && p->is_caged && role != ROLE_RESOLVER && !enter_root())
         return false;
-    if (p->is_root && !drop_user(p))
+    drop_bounding_set();
+    if (p->is_root && !change_user(p, kept))
         return false;
-    if (!drop_capabilities())
+    if (!drop_capabilities(kept))
         return false;
     /* A change of user has made it undumpable; a leak checker must ptrace. */
     if (!p->is_caged && prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)

@@ -11,15 +11,22 @@
 #include "proxy/role.h"
 
 struct privileges {
-    bool is_root;  /* the master has root's rights to give up */
-    bool is_caged; /* false: --no-cage, for debuggers and sanitizers */
-    uid_t user;    /* is_root: what children become */
+    bool is_root;        /* the master has root's rights to give up */
+    bool is_caged;       /* false: --no-cage, for debuggers and sanitizers */
+    bool is_transparent; /* workers keep CAP_NET_RAW: they connect from clients' addresses */
+    uid_t user;          /* is_root: what children become */
     gid_t group;
 };
+
+/* Of the first service that connects from clients' addresses; NULL: none does. */
+const struct service *privsep_transparent_service(const struct config *config);
 
 /* Who the children become. False: a written name does not exist; it is in `d`. */
 MUST_CHECK bool privsep_resolve(const struct config *config, bool is_caged, struct privileges *p,
                                 struct diagnosis *d);
+
+/* Has this process the rights that its children will have to keep? Into `d` if not. */
+void privsep_judge_rights(const struct config *config, struct diagnosis *d);
 
 /* What of the cage can't be applied, in words for the log. */
 const char *privsep_summary(const struct privileges *p);

@@ -43,6 +43,8 @@ static const char *restart_needed(const struct config *then, const struct config
         {"group", !is_same(then->group, now->group)},
         {"chroot", !is_same(then->chroot, now->chroot)},
         {"max_sessions", then->max_sessions != now->max_sessions},
+        {"identity",
+         (privsep_transparent_service(then) == NULL) != (privsep_transparent_service(now) == NULL)},
     };
     size_t used = 0;
 

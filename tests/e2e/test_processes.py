@@ -28,7 +28,7 @@ def test_children_have_given_up_everything(gateway, backend):
         facts = status(pid)
         assert set(facts["Uid"].split()) == {"65534"}, role
         assert "0" not in facts["Gid"].split() and "0" not in facts["Groups"].split(), role
-        for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             assert int(facts[name], 16) == 0, (role, name)
         assert facts["NoNewPrivs"] == "1", role
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
