@@ -36,6 +36,15 @@ static void add(struct text *t, const char *format, ...)
         t->len += (size_t)n < left ? (size_t)n : left - 1;
 }
 
+/* A name out of a certificate: whoever made that may have put in what a terminal obeys. */
+static void add_name(struct text *t, const ASN1_STRING *name)
+{
+    const unsigned char *octets = ASN1_STRING_get0_data(name);
+
+    for (int i = 0; i < ASN1_STRING_length(name); i++)
+        add(t, "%c", octets[i] > ' ' && octets[i] <= '~' ? octets[i] : '?');
+}
+
 static void add_subject(struct text *t, const X509_NAME *name)
 {
     char space[96];
@@ -80,6 +89,12 @@ static void add_fingerprint(struct text *t, const X509 *leaf, bool is_key)
         add(t, "%02x", digest[i]);
 }
 
+/* An address in its own length: 4 octets or 16 (RFC 5280, section 4.2.1.6). */
+static bool is_ip(const GENERAL_NAME *g)
+{
+    return g->type == GEN_IPADD && (g->d.ip->length == 4 || g->d.ip->length == 16);
+}
+
 /* Every name that a client may look for: subjectAltName, or else the common name. */
 static void add_names(struct text *t, const X509 *leaf)
 {
@@ -90,14 +105,15 @@ static void add_names(struct text *t, const X509 *leaf)
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
         char address[INET6_ADDRSTRLEN];
 
-        if (g->type == GEN_DNS)
-            add(t, "%s%.*s", comma, ASN1_STRING_length(g->d.dNSName),
-                (const char *)ASN1_STRING_get0_data(g->d.dNSName));
-        else if (g->type == GEN_IPADD && inet_ntop(g->d.ip->length == 4 ? AF_INET : AF_INET6,
-                                                   g->d.ip->data, address, sizeof address) != NULL)
+        if (g->type == GEN_DNS) {
+            add(t, "%s", comma);
+            add_name(t, g->d.dNSName);
+        } else if (is_ip(g) && inet_ntop(g->d.ip->length == 4 ? AF_INET : AF_INET6, g->d.ip->data,
+                                         address, sizeof address) != NULL) {
             add(t, "%s%s", comma, address);
-        else
+        } else {
             continue;
+        }
         comma = ", ";
     }
     GENERAL_NAMES_free(names);

@@ -65,6 +65,8 @@ static int start(void **state)
     leaf("good.pem", "good", "DNS:mail.example,DNS:*.wild.example,IP:192.0.2.1,IP:2001:db8::1", -1,
          9);
     leaf("cn.pem", "mail.example", NULL, -1, 9);
+    leaf("red.pem", "good", "DNS:\033[31m,IP:192.0.2.1", -1, 9);
+    leaf("odd.pem", "odd", "DER:3003870101", -1, 9); /* an address of one octet */
     leaf("expired.pem", "good", "DNS:mail.example", -9, -1);
     leaf("early.pem", "good", "DNS:mail.example", 1, 9);
     peer_file("bare.pem", peer_join(peer_x509_pem(peer_x509(leaf_key, "good", "DNS:mail.example",
@@ -348,6 +350,11 @@ static void chain_and_name_are_what_they_must_be(void **state)
         {"common name alone", "mail.example", FULL, "cn.pem", NULL, 0},
         {"wrong common name", "mx.example", FULL, "cn.pem",
          "its certificate is not for mx.example, but for /CN=mail.example", SSL_AD_BAD_CERTIFICATE},
+        {"terminal", "mail.example", FULL, "red.pem",
+         "its certificate is not for mail.example, but for ?[31m, 192.0.2.1",
+         SSL_AD_BAD_CERTIFICATE},
+        {"no address", "mail.example", FULL, "odd.pem",
+         "its certificate is not for mail.example, but for /CN=odd", SSL_AD_BAD_CERTIFICATE},
         {"IPv4", "192.0.2.1", FULL, "good.pem", NULL, 0},
         {"IPv6", "[2001:db8::1]", FULL, "good.pem", NULL, 0},
         {"wrong IPv4", "192.0.2.2", FULL, "good.pem",
@@ -400,6 +407,7 @@ static void pin_is_the_trust(void **state)
         {"the old one", "expired.pem", {{"good.pem", false}}, "its fingerprint is cert-sha256:"},
         {"one of two", "self.pem", {{"good.pem", false}, {"self.pem", false}}, NULL},
         {"one of two kinds", "good.pem", {{"self.pem", false}, {"good.pem", true}}, NULL},
+        {"small key", "small.pem", {{"small.pem", false}}, NULL},
         {"wrong", "self.pem", {{"good.pem", false}}, "its fingerprint is cert-sha256:"},
         {"wrong key", "self.pem", {{"good.pem", true}}, "its fingerprint is key-sha256:"},
     };
