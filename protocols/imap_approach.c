@@ -69,6 +69,8 @@ static struct span identification(const struct client_identity *identity, char *
     return imap_written(&w);
 }
 
+static const struct span capability = SPAN("a CAPABILITY\r\n");
+
 /* It may have said nothing of what it can; then its answer decides. */
 static struct approach_step identify(struct approach *a, size_t take, char *space)
 {
@@ -93,6 +95,16 @@ static struct approach_step want_tls(struct approach *a, size_t take, char *spac
     if ((a->offers & OFFERS_TLS) == 0)
         return go_without_tls(a, take, "it does not announce STARTTLS", space);
     return ask(a, PHASE_STARTTLS, take, (struct span)SPAN("b STARTTLS\r\n"));
+}
+
+/* What it announced in the clear is forgotten. In TLS 1.3 a server that will not have us says so
+ * behind what is a good handshake to us: only an answer proves it. */
+static struct approach_step after_handshake(struct approach *a, char *space)
+{
+    a->offers = 0;
+    if (a->identity != NULL)
+        return identify(a, 0, space);
+    return ask(a, PHASE_CAPABILITY, 0, capability);
 }
 
 static struct approach_step allowed_tls(struct approach *a, size_t take, struct span window)
@@ -127,7 +139,7 @@ static struct approach_step greeted(struct approach *a, const struct imap_hearin
         return identify(a, h->take, space);
     if ((a->offers & OFFERS_LIST) != 0)
         return want_tls(a, h->take, space);
-    return ask(a, PHASE_CAPABILITY, h->take, (struct span)SPAN("a CAPABILITY\r\n"));
+    return ask(a, PHASE_CAPABILITY, h->take, capability);
 }
 
 /* Of what somebody in between may have put in before TLS, only what was asked for is read. */
@@ -148,7 +160,9 @@ static struct approach_step answered(struct approach *a, const struct imap_heari
     if (h->take < window.len)
         return refuse(window.len, "it talks before it is asked");
     switch ((enum phase)a->phase) {
-    case PHASE_CAPABILITY: note_offers(a, r->capabilities); return want_tls(a, h->take, space);
+    case PHASE_CAPABILITY:
+        note_offers(a, r->capabilities);
+        return a->is_secure ? approach_ready(h->take) : want_tls(a, h->take, space);
     case PHASE_STARTTLS: return go_without_tls(a, h->take, "it refuses STARTTLS", space);
     case PHASE_ID: return is_ok ? approach_ready(h->take) : refuse(h->take, "it refuses ID");
     case PHASE_GREETING:
@@ -161,10 +175,8 @@ struct approach_step imap_approach_step(struct approach *a, struct span window, 
 {
     struct imap_hearing h = {.tag = tags[a->phase], .answer_len = &a->reply_len};
 
-    if (a->phase == PHASE_HANDSHAKE) {
-        a->offers = 0; /* it was said in the clear */
-        return identify(a, 0, space);
-    }
+    if (a->phase == PHASE_HANDSHAKE)
+        return after_handshake(a, space);
     for (;;) {
         switch (a->phase == PHASE_GREETING ? imap_client_greeting(&h, window)
                                            : imap_client_hear(&h, window)) {

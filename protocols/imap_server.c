@@ -85,6 +85,13 @@ static struct verdict on_bytes(struct imap_server *s, enum side side, struct spa
     return imap_answer_step(s, window);
 }
 
+/* TLS with the backend. */
+static struct verdict secured(struct imap_server *s, struct span window)
+{
+    s->approach.is_secure = true;
+    return imap_connect_step(s, window);
+}
+
 static struct verdict step(void *machine, const struct event *event, struct span window)
 {
     static const struct span unreachable =
@@ -102,8 +109,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(s, event->side, window);
     case EVENT_CONNECTED: return event->side == SIDE_CLIENT ? on_client(s) : on_backend(s, event);
-    case EVENT_SECURED:
-        return event->side == SIDE_CLIENT ? verdict_connect() : imap_connect_step(s, window);
+    case EVENT_SECURED: return event->side == SIDE_CLIENT ? verdict_connect() : secured(s, window);
     case EVENT_BACKEND_FAILED: return imap_end(s, event->reason, unreachable, 0);
     case EVENT_EOF: return event->side == SIDE_BACKEND ? on_backend_eof(s) : on_client_eof(s);
     case EVENT_LOST: return imap_lost(s, 0);

@@ -46,6 +46,8 @@ static struct span identification(const struct client_identity *identity, char *
     return reply_join(space, POP3_APPROACH_SPACE, part, sizeof part / sizeof *part);
 }
 
+static const struct span capa = SPAN("CAPA\r\n");
+
 static struct approach_step identify(struct approach *a, size_t take, char *space)
 {
     if (a->identity == NULL)
@@ -86,6 +88,15 @@ static struct approach_step go_without_tls(struct approach *a, size_t take, cons
 {
     return a->needs_tls ? approach_unusable(take, END_BACKEND_TLS_FAILED, why)
                         : identify(a, take, space);
+}
+
+/* In TLS 1.3 a server that will not have us says so behind what is a good handshake to us: only an
+ * answer proves it. */
+static struct approach_step after_handshake(struct approach *a, char *space)
+{
+    if (a->identity != NULL)
+        return identify(a, 0, space);
+    return ask(a, PHASE_CAPA, 0, capa);
 }
 
 static struct approach_step started(struct approach *a, struct span window, char *space)
@@ -130,6 +141,8 @@ static struct approach_step announced(struct approach *a, struct span window, ch
     case POP3_REPLY_CHALLENGE:
     case POP3_REPLY_BAD: return refuse(window.len, why);
     }
+    if (a->is_secure)
+        return approach_ready(window.len);
     if ((a->offers & APPROACH_OFFERS_TLS) == 0)
         return go_without_tls(a, window.len, "it does not announce STLS", space);
     return ask(a, PHASE_STLS, window.len, (struct span)SPAN("STLS\r\n"));
@@ -145,7 +158,7 @@ static struct approach_step greeted(struct approach *a, struct span window, char
     case POP3_REPLY_PARTIAL: return undecided();
     case POP3_REPLY_OK:
         if (a->starts_tls)
-            return ask(a, PHASE_CAPA, line.take, (struct span)SPAN("CAPA\r\n"));
+            return ask(a, PHASE_CAPA, line.take, capa);
         return identify(a, line.take, space);
     case POP3_REPLY_ERR:
     case POP3_REPLY_CHALLENGE:
@@ -160,7 +173,7 @@ struct approach_step pop3_approach_step(struct approach *a, struct span window, 
     case PHASE_GREETING: return greeted(a, window, space);
     case PHASE_CAPA: return announced(a, window, space);
     case PHASE_STLS: return started(a, window, space);
-    case PHASE_HANDSHAKE: return identify(a, 0, space);
+    case PHASE_HANDSHAKE: return after_handshake(a, space);
     case PHASE_XCLIENT: break;
     }
     return identified(window);

@@ -74,6 +74,13 @@ static struct verdict on_eof(struct pop3_server *p, enum side side)
                : pop3_lost(0);
 }
 
+/* TLS with the backend. */
+static struct verdict secured(struct pop3_server *p, struct span window)
+{
+    p->approach.is_secure = true;
+    return pop3_connect_step(p, window);
+}
+
 static struct verdict step(void *machine, const struct event *event, struct span window)
 {
     struct pop3_server *p = machine;
@@ -87,8 +94,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
         return event->side == SIDE_CLIENT
                    ? on_client(p)
                    : approach_begin(&p->approach, p->base.policy, p->base.identity, event);
-    case EVENT_SECURED:
-        return event->side == SIDE_CLIENT ? verdict_connect() : pop3_connect_step(p, window);
+    case EVENT_SECURED: return event->side == SIDE_CLIENT ? verdict_connect() : secured(p, window);
     case EVENT_BACKEND_FAILED:
         return pop3_end(
             event->reason,

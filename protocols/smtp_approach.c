@@ -198,11 +198,12 @@ static struct approach_step after_starttls(struct approach *a, size_t take, unsi
     return introduce(a, take, space);
 }
 
-/* All that was said in the clear is forgotten (RFC 3207, section 4.2). */
+/* All that was said in the clear is forgotten (RFC 3207, section 4.2). And in TLS 1.3 a server that
+ * will not have us says so behind what is a good handshake to us: only its answer proves it. */
 static struct approach_step after_handshake(struct approach *a, char *space)
 {
     a->offers = 0;
-    return a->identity == NULL ? approach_ready(0) : say_hello(a, 0, space);
+    return say_hello(a, 0, space);
 }
 
 static struct approach_step answered(struct approach *a, struct span reply, unsigned code,

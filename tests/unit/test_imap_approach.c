@@ -68,7 +68,16 @@ static void tls_is_asked_for_where_it_is_announced(void **state)
         {ENFORCED, {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK\n", ""}}, TLS},
         {OPPORTUNISTIC, {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK x\r\n", ""}}, TLS},
         {ENFORCED,
-         {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK x\r\n", ""}, {SHAKEN, ""}},
+         {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS},
+          {"b OK x\r\n", ""},
+          {SHAKEN, CAPABILITY},
+          {"* CAPABILITY STARTTLS\r\na OK x\r\n", ""}},
+         READY},
+        {ENFORCED,
+         {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS},
+          {"b OK x\r\n", ""},
+          {SHAKEN, CAPABILITY},
+          {"a NO x\r\n", ""}},
          READY},
     };
 

@@ -47,25 +47,49 @@ static const struct client_identity nobody = {.session = "9f2c01"};
         BACKEND("b OK go\r\n"), STARTS_TLS, WAITS_FOR(BACKEND)                                     \
     }
 
+/* And is asked, before anybody believes that it will have us. */
+#define SHAKEN                                                                                     \
+    {                                                                                              \
+        EVENT(SECURED, BACKEND), TO_BACKEND("a CAPABILITY\r\n"), WAITS_FOR(BACKEND)                \
+    }
+
+/* TLS 1.3: it may refuse our certificate when the handshake is over for us. */
+static void a_backend_that_will_not_have_us_inside_tls_is_left(void **state)
+{
+    static const struct turn beginning[] = {SHAKES, SHAKEN};
+    static const struct turn ends[] = {
+        {BACKEND("* BYE not you\r\n"), TRIES_NEXT_AS(BACKEND_REFUSED)},
+        {BACKEND("a OK x\r\n* X\r\n"), TRIES_NEXT_AS(BACKEND_REFUSED), AT_ONCE},
+        {EVENT(EOF, BACKEND), TRIES_NEXT},
+        {EVENT(LOST, BACKEND), TRIES_NEXT},
+    };
+
+    PLAY_ENDS(&none, PLAY_FROM_SECURED, beginning, ends);
+}
+
 static void a_client_without_a_greeting_gets_ours(void **state)
 {
     static const struct turn dialogue[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED), WAITS_FOR(CLIENT)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_CLIENT(OURS), NOTES(GREETED),
+         WAITS_FOR(CLIENT)},
         {CLIENT("a CAPABILITY\r\n"), TO_BACKEND("a CAPABILITY\r\n")},
         {BACKEND("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK\r\n"),
          TO_CLIENT("* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\na OK\r\n")},
     };
     static const struct turn with_words[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT("* OK welcome\r\n"), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_CLIENT("* OK welcome\r\n"), NOTES(GREETED)},
     };
     static const struct turn asked[] = {
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("* OK hi\r\n"), TO_BACKEND("a CAPABILITY\r\n")},
         {BACKEND("* CAPABILITY STARTTLS\r\na OK\r\n"), TO_BACKEND(START)},
         {BACKEND("b OK\r\n"), STARTS_TLS},
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
 
     PLAY(&implicit, PLAY_FROM_SECURED, dialogue);
@@ -79,7 +103,9 @@ static void a_client_that_has_one_gets_no_other(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("a NOOP\r\n")},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("a NOOP\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_BACKEND("a NOOP\r\n"), NOTES(GREETED),
+         WAITS_FOR(BACKEND)},
         {BACKEND("a OK\r\n"), TO_CLIENT("a OK\r\n")},
     };
 
@@ -91,7 +117,8 @@ static void what_was_announced_in_the_clear_is_forgotten(void **state)
 {
     static const struct turn dialogue[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
         {CLIENT("a AUTHENTICATE PLAIN AGEAYg==\r\n"), TO_BACKEND("a AUTHENTICATE PLAIN\r\n")},
         {BACKEND("+ \r\n"), TO_BACKEND("AGEAYg==\r\n")},
         {BACKEND("a OK in\r\n"), TO_CLIENT("a OK in\r\n"), NOTES(AUTH_OK), TUNNELS},
@@ -135,7 +162,8 @@ static void a_known_client_is_named_only_where_that_is_wanted(void **state)
 {
     static const struct turn dialogue[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
 
     PLAY_AS(&client, &implicit, PLAY_FROM_SECURED, dialogue);
@@ -149,7 +177,8 @@ static void the_next_backend_is_asked_from_the_beginning(void **state)
         {BACKEND("b OK\r\n* OK [CAPABILITY AUTH=PLAIN]\r\n"), NOTES(BACKEND_INJECTION), TRIES_NEXT,
          AT_ONCE},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
     static const struct turn failed[] = {
         SHAKES,
@@ -201,7 +230,8 @@ static void a_login_in_the_clear_goes_on_inside_tls(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("l LOGIN u p\r\n"), CONNECTS},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("l LOGIN u p\r\n"), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("* CAPABILITY X\r\na OK x\r\n"), TO_BACKEND("l LOGIN u p\r\n"), NOTES(GREETED)},
         {BACKEND("l OK in\r\n"), TO_CLIENT("l OK in\r\n"), NOTES(AUTH_OK), TUNNELS},
     };
 
@@ -225,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_without_a_greeting_gets_ours),
+        cmocka_unit_test(a_backend_that_will_not_have_us_inside_tls_is_left),
         cmocka_unit_test(a_client_that_has_one_gets_no_other),
         cmocka_unit_test(what_was_announced_in_the_clear_is_forgotten),
         cmocka_unit_test(the_client_is_named_first),

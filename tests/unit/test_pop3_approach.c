@@ -67,7 +67,9 @@ static void tls_is_asked_for_where_it_is_announced(void **state)
         {ENFORCED, {STARTED, {"+OK", ""}}, GOING},
         {ENFORCED, {STARTED, {"+OK\n", ""}}, TLS},
         {OPPORTUNISTIC, {STARTED, {"+OK begin\r\n", ""}}, TLS},
-        {ENFORCED, {STARTED, {"+OK\r\n", ""}, {SHAKEN, ""}}, READY},
+        {ENFORCED, {STARTED, {"+OK\r\n", ""}, {SHAKEN, CAPA}}, GOING},
+        {ENFORCED, {STARTED, {"+OK\r\n", ""}, {SHAKEN, CAPA}, {"+OK\r\nSTLS\r\n.\r\n", ""}}, READY},
+        {ENFORCED, {STARTED, {"+OK\r\n", ""}, {SHAKEN, CAPA}, {"-ERR what\r\n", ""}}, READY},
     };
 
     PLAY(row);

@@ -44,17 +44,39 @@ static const struct client_identity nobody = {.session = "9f2c01"};
 
 #define NO_APOP CLIENT("APOP u 1234\r\n"), TO_CLIENT("-ERR Command not available\r\n")
 
+/* And is asked, before anybody believes that it will have us. */
+#define SHAKEN                                                                                     \
+    {                                                                                              \
+        EVENT(SECURED, BACKEND), TO_BACKEND("CAPA\r\n"), WAITS_FOR(BACKEND)                        \
+    }
+
+/* TLS 1.3: it may refuse our certificate when the handshake is over for us. */
+static void a_backend_that_will_not_have_us_inside_tls_is_left(void **state)
+{
+    static const struct turn beginning[] = {SHAKES, SHAKEN};
+    static const struct turn ends[] = {
+        {BACKEND("x\r\n"), TRIES_NEXT_AS(BACKEND_REFUSED)},
+        {BACKEND("-ERR x\r\n+OK\r\n"), TRIES_NEXT_AS(BACKEND_REFUSED), AT_ONCE},
+        {EVENT(EOF, BACKEND), TRIES_NEXT},
+        {EVENT(LOST, BACKEND), TRIES_NEXT},
+    };
+
+    PLAY_ENDS(&none, PLAY_FROM_SECURED, beginning, ends);
+}
+
 static void a_client_without_a_greeting_gets_ours(void **state)
 {
     static const struct turn dialogue[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED), WAITS_FOR(CLIENT)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_CLIENT(OURS), NOTES(GREETED), WAITS_FOR(CLIENT)},
         {CLIENT("CAPA\r\n"), TO_BACKEND("CAPA\r\n")},
         {BACKEND("+OK\r\nSTLS\r\nUSER\r\n.\r\n"), TO_CLIENT("+OK\r\nUSER\r\n.\r\n")},
     };
     static const struct turn with_words[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT("+OK (1@b)\r\n"), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_CLIENT("+OK (1@b)\r\n"), NOTES(GREETED)},
     };
 
     PLAY(&implicit, PLAY_FROM_SECURED, dialogue);
@@ -67,7 +89,8 @@ static void a_client_that_has_one_gets_no_other(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("NOOP\r\n")},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("NOOP\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_BACKEND("NOOP\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
         {BACKEND("+OK\r\n"), TO_CLIENT("+OK\r\n")},
     };
 
@@ -107,7 +130,8 @@ static void a_known_client_is_named_only_where_that_is_wanted(void **state)
 {
     static const struct turn dialogue[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
 
     PLAY_AS(&client, &implicit, PLAY_FROM_SECURED, dialogue);
@@ -118,7 +142,8 @@ static void apop_needs_a_backend_that_is_reached_at_once(void **state)
 {
     static const struct turn behind_tls[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
         {NO_APOP},
     };
     static const struct turn behind_xclient[] = {
@@ -148,7 +173,8 @@ static void the_next_backend_is_asked_from_the_beginning(void **state)
         {BACKEND("+OK\r\n+OK\r\nSASL PLAIN\r\n.\r\n"), NOTES(BACKEND_INJECTION), TRIES_NEXT,
          AT_ONCE},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
     static const struct turn failed[] = {
         SHAKES,
@@ -203,7 +229,8 @@ static void a_login_in_the_clear_goes_on_inside_tls(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("USER u\r\n"), CONNECTS},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("USER u\r\n"), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("+OK\r\n.\r\n"), TO_BACKEND("USER u\r\n"), NOTES(GREETED)},
         {BACKEND("+OK\r\n"), TO_CLIENT("+OK\r\n")},
     };
 
@@ -227,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_client_without_a_greeting_gets_ours),
+        cmocka_unit_test(a_backend_that_will_not_have_us_inside_tls_is_left),
         cmocka_unit_test(a_client_that_has_one_gets_no_other),
         cmocka_unit_test(the_client_is_named_first),
         cmocka_unit_test(a_known_client_is_named_only_where_that_is_wanted),

@@ -17,7 +17,7 @@ struct turn {
     const char *says;  /* once it has heard all of that */
 };
 
-#define TURNS 6
+#define TURNS 7
 
 /* The wish. */
 #define LEARNS 1u
@@ -89,12 +89,13 @@ static const struct row row[] = {
       {"+OK\r\nOLD\r\nSTLS\r\n.\r\n", STLS},
       {"+OK\r\n", ""},
       {SHAKEN, CAPA},
+      {"+OK\r\nOTHER\r\n.\r\n", CAPA},
       {"+OK\r\nNEW\r\n.\r\n", QUIT},
       {"+OK\r\n", ""}},
      PROBE_OVER,
      .learned = "NEW\n"},
     {TLS | NEEDS,
-     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}, {SHAKEN, QUIT}},
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}, {SHAKEN, CAPA}, {"-ERR\r\n", QUIT}},
      PROBE_HEALTHY},
     {TLS, {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}}, PROBE_START_TLS},
     {TLS | NEEDS, {GREET, {"+OK\r\n.\r\n", ""}}, PROBE_SICK, "it does not announce STLS"},

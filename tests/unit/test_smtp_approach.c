@@ -31,6 +31,12 @@
         "220 x\r\n", says                                                                          \
     }
 
+#define INSIDE                                                                                     \
+    GREETS(EHLO), {OFFERS_TLS, START},                                                             \
+    {                                                                                              \
+        "220 x\r\n", ""                                                                            \
+    }
+
 static const struct approach_row greetings[] = {
     {CLEAR, {{"", ""}}},
     {CLEAR, {{"220 x", ""}}},
@@ -67,12 +73,15 @@ static const struct approach_row starttls[] = {
     {ENFORCED, {GREETS(EHLO), {OFFERS_TLS, START}, {"220 go\r\n", ""}}, APPROACH_START_TLS},
     {ENFORCED, {GREETS(EHLO), {OFFERS_TLS, START}, {"220\n", ""}}, APPROACH_START_TLS},
     {ENFORCED, {GREETS(EHLO), {OFFERS_TLS, START}, {"220-a\n220 b\n", ""}}, APPROACH_START_TLS},
-    {ENFORCED,
-     {GREETS(EHLO), {OFFERS_TLS, START}, {"220 x\r\n", ""}, {SHAKEN, ""}},
-     APPROACH_READY},
-    {OPPORTUNISTIC,
-     {GREETS(EHLO), {OFFERS_TLS, START}, {"220 x\r\n", ""}, {SHAKEN, ""}},
-     APPROACH_READY},
+
+    /* Behind TLS it is to answer once before it is believed to be ready (TLS 1.3 refuses us late). */
+    {ENFORCED, {INSIDE, {SHAKEN, EHLO}}},
+    {ENFORCED, {INSIDE, {SHAKEN, EHLO}, {OFFERS_XCLIENT, ""}}, APPROACH_READY},
+    {OPPORTUNISTIC, {INSIDE, {SHAKEN, EHLO}, {OFFERS_TLS, ""}}, APPROACH_READY},
+    {ENFORCED, {INSIDE, {SHAKEN, EHLO}, {"502 what\r\n", ""}}, APPROACH_READY},
+    {ENFORCED, {INSIDE, {SHAKEN, EHLO}, {"421 no\r\n", ""}}, SAYS_421},
+    {ENFORCED, {INSIDE, {SHAKEN, EHLO}, {"220 x\r\n250 y\r\n", ""}}, TALKS},
+    {ENFORCED, {INSIDE, {SHAKEN, EHLO}, {"354 x\r\n", ""}}, NO_REPLY},
 
     /* It does not announce it: the name in the first line is no extension, nor is a part of one. */
     {ENFORCED, {GREETS(EHLO), {"250-x\r\n250 XSTARTTLS\r\n", ""}}, NO_TLS},

@@ -47,20 +47,28 @@ static const struct client_identity nobody = {.session = "9f2c01"};
         BACKEND("220 go\r\n"), STARTS_TLS, WAITS_FOR(BACKEND)                                      \
     }
 
+/* And is asked, before anybody believes that it will have us. */
+#define SHAKEN                                                                                     \
+    {                                                                                              \
+        EVENT(SECURED, BACKEND), TO_BACKEND(EHLO), WAITS_FOR(BACKEND)                              \
+    }
+
 /* ---- STARTTLS ---- */
 
 static void a_client_without_a_greeting_gets_ours(void **state)
 {
     static const struct turn dialogue[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED), WAITS_FOR(CLIENT)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT(OURS), NOTES(GREETED), WAITS_FOR(CLIENT)},
         {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},
         {BACKEND("250-x\r\n250-STARTTLS\r\n250 SIZE\r\n"), TO_CLIENT("250-x\r\n250 SIZE\r\n")},
     };
     static const struct policy own = {.tls = FRONT_NONE, .greeting = "hello there", ENFORCED, REST};
     static const struct turn with_own[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT("220 hello there\r\n"), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT("220 hello there\r\n"), NOTES(GREETED)},
     };
 
     PLAY(&implicit, PLAY_FROM_SECURED, dialogue);
@@ -73,7 +81,8 @@ static void a_client_that_has_one_gets_no_other(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("EHLO a\r\n")},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("EHLO a\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_BACKEND("EHLO a\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
         {BACKEND("250-x\r\n250 SIZE\r\n"), TO_CLIENT("250-x\r\n250 SIZE\r\n"), WAITS_FOR(CLIENT)},
     };
     PLAY(&behind, PLAY_FROM_SECURED, dialogue);
@@ -88,14 +97,16 @@ static void what_was_said_to_us_is_said_again_inside_tls(void **state)
              "250-mx.example\r\n250-STARTTLS\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n")},
         {CLIENT("MAIL FROM:<>\r\n"), CONNECTS},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("EHLO me\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_BACKEND("EHLO me\r\n"), NOTES(GREETED), WAITS_FOR(BACKEND)},
         {BACKEND("250-x\r\n250 SIZE\r\n"), TO_BACKEND("MAIL FROM:<>\r\n")},
         {BACKEND("250 m\r\n"), TO_CLIENT("250 m\r\n"), NOTES(ADMITTED)},
     };
     static const struct turn silent[] = {
         {CLIENT("MAIL FROM:<>\r\n"), CONNECTS},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_BACKEND("MAIL FROM:<>\r\n"), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_BACKEND("MAIL FROM:<>\r\n"), NOTES(GREETED)},
     };
     PLAY(&open, PLAY_FROM_GREETING, dialogue);
     PLAY(&open, PLAY_FROM_GREETING, silent);
@@ -123,6 +134,21 @@ static void a_backend_that_will_not_do_is_left(void **state)
     PLAY_ENDS(&behind, PLAY_FROM_SECURED, beginning, ends);
 }
 
+/* TLS 1.3: it may refuse our certificate when the handshake is over for us. */
+static void a_backend_that_will_not_have_us_inside_tls_is_left(void **state)
+{
+    static const struct turn beginning[] = {SHAKES, SHAKEN};
+    static const struct turn ends[] = {
+        {BACKEND("421 not you\r\n"), TRIES_NEXT_AS(BACKEND_REFUSED)},
+        {BACKEND("220 x\r\n250 x\r\n"), TRIES_NEXT_AS(BACKEND_REFUSED), AT_ONCE},
+        {EVENT(EOF, BACKEND), TRIES_NEXT},
+        {EVENT(LOST, BACKEND), TRIES_NEXT},
+    };
+
+    PLAY_ENDS(&implicit, PLAY_FROM_SECURED, beginning, ends);
+    PLAY_ENDS(&behind, PLAY_FROM_SECURED, beginning, ends);
+}
+
 /* Nothing of the one before is left: TLS is asked for again, and what it announced is forgotten. */
 static void with_the_next_one_all_begins_anew(void **state)
 {
@@ -130,7 +156,8 @@ static void with_the_next_one_all_begins_anew(void **state)
         SHAKES,
         {EVENT(LOST, BACKEND), TRIES_NEXT},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
     static const struct turn other[] = {
         {EVENT(CONNECTED, BACKEND)},
@@ -189,7 +216,8 @@ static void after_a_handshake_that_failed_it_is_not_asked_for(void **state)
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("554 no\r\n"), TRIES_NEXT},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
     };
     PLAY(&lenient, PLAY_FROM_SECURED, clear);
     PLAY(&lenient, PLAY_FROM_SECURED, next);
@@ -291,7 +319,8 @@ static void a_client_waits_and_is_not_forgotten(void **state)
     static const struct turn dialogue[] = {
         {CLIENT("EHLO a\r\nMAIL FROM:<>\r\n")},
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), TO_BACKEND("EHLO a\r\nMAIL FROM:<>\r\n"),
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT(OURS), TO_BACKEND("EHLO a\r\nMAIL FROM:<>\r\n"),
          NOTES(GREETED)},
     };
     PLAY(&none, PLAY_FROM_SECURED, dialogue);
@@ -327,14 +356,16 @@ static void it_is_offered_where_all_legs_are_proved(void **state)
         .tls = FRONT_NONE, ENFORCED, .is_backend_verified = true, REST};
     static const struct turn kept[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
         {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},
         {BACKEND("250-x\r\n250-REQUIRETLS\r\n250 SIZE\r\n"),
          TO_CLIENT("250-x\r\n250-REQUIRETLS\r\n250 SIZE\r\n")},
     };
     static const struct turn taken_out[] = {
         SHAKES,
-        {EVENT(SECURED, BACKEND), TO_CLIENT(OURS), NOTES(GREETED)},
+        SHAKEN,
+        {BACKEND("250 x\r\n"), TO_CLIENT(OURS), NOTES(GREETED)},
         {CLIENT("EHLO a\r\n"), TO_BACKEND("EHLO a\r\n")},
         {BACKEND("250-x\r\n250-REQUIRETLS\r\n250 SIZE\r\n"), TO_CLIENT("250-x\r\n250 SIZE\r\n")},
     };
@@ -350,6 +381,7 @@ int main(void)
         cmocka_unit_test(a_client_that_has_one_gets_no_other),
         cmocka_unit_test(what_was_said_to_us_is_said_again_inside_tls),
         cmocka_unit_test(a_backend_that_will_not_do_is_left),
+        cmocka_unit_test(a_backend_that_will_not_have_us_inside_tls_is_left),
         cmocka_unit_test(with_the_next_one_all_begins_anew),
         cmocka_unit_test(without_starttls_it_goes_on_in_the_clear),
         cmocka_unit_test(after_a_handshake_that_failed_it_is_not_asked_for),

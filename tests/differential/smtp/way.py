@@ -134,10 +134,8 @@ class Way:
         self.is_secure, self.has_failed = is_good, not is_good
         if not is_good:
             self._leave()
-        elif self.policy.tells_identity:
-            self._ask('hello', HELLO)
         else:
-            self.is_done = True
+            self._ask('hello', HELLO)
 
     def check(self, machine):
         """Between two events."""
