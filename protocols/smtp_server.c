@@ -30,7 +30,6 @@ static struct verdict on_client(struct smtp_server *s)
 static struct verdict on_backend(struct smtp_server *s, const struct event *connected)
 {
     s->phase = SMTP_CONNECTING;
-    s->backend = (struct smtp_client){0};
     return approach_begin(&s->approach, s->base.policy, s->base.identity, connected);
 }
 

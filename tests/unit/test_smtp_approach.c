@@ -267,8 +267,8 @@ static void replies_have_a_limit(void **state)
             struct approach_step step = approach_going(0, no_text);
 
             reply[len - 5] = ' ';
-            for (size_t seen = is_cut ? 1 : len; seen <= len && step.state == APPROACH_GOING;
-                 seen++)
+            for (size_t seen = is_cut ? 1 : len;
+                 seen <= (is_cut ? PROBE_WINDOW : len) && step.state == APPROACH_GOING; seen++)
                 step = smtp_approach_step(&a, (struct span){reply, seen}, space);
             reply[len - 5] = '-';
             if (len == PROBE_WINDOW) {
