@@ -182,8 +182,8 @@ static void keep_capability(struct probe *p, struct span text)
         text.data = line;
     }
     learned_add(&p->learned, text);
-    if (!p->approach.is_secure && span_equals(learned_keyword(text), (struct span)SPAN("STARTTLS")))
-        p->offers_tls = true;
+    if (span_equals(learned_keyword(text), (struct span)SPAN("STARTTLS")))
+        p->offers_tls = true; /* in the clear, or there it was before */
     p->is_trusting = p->is_trusting || smtp_approach_is_trust(text);
 }
 

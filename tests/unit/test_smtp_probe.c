@@ -408,6 +408,8 @@ static void play(const struct row *r, size_t piece)
         assert_string_equal(said, r->turn[i].says);
     }
     assert_int_equal(step.state, r->state);
+    if (strcmp(r->turn[0].hears, "220 x\r\n") == 0)
+        assert_string_equal(p->greeting, "220 x");
     if (r->state == PROBE_SICK)
         assert_string_equal(step.why, r->why);
     else
