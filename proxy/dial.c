@@ -64,8 +64,13 @@ static bool bind_source(const struct dial *d, int fd, sa_family_t family)
 static int begin_to_connect(const struct dial *d, const union board_address *to)
 {
     const sa_family_t family = to->any.sa_family;
-    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), error;
+    int fd, error;
 
+    if (d->from.is_transparent && source(d, family) == NULL) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     set_options(fd);
@@ -93,10 +98,11 @@ bool dial_is_our_shortage(int error)
 
 /* ---- lanes ---- */
 
-static void note_failure(struct dial *d, int error)
+static void note_failure(struct dial *d, const struct dial_lane *l, int error)
 {
     if (!dial_is_our_shortage(d->error))
         d->error = error;
+    d->on_failed(d->context, &l->address, error);
 }
 
 static bool is_under_way(struct dial_lane *l)
@@ -124,15 +130,10 @@ static bool next_address(const struct dial *d, struct dial_lane *l)
 static bool begin(struct dial *d, struct dial_lane *l)
 {
     while (next_address(d, l)) {
-        int fd;
+        int fd = begin_to_connect(d, &l->address);
 
-        if (d->from.is_transparent && source(d, l->family) == NULL) {
-            note_failure(d, EAFNOSUPPORT);
-            continue;
-        }
-        fd = begin_to_connect(d, &l->address);
         if (fd < 0) {
-            note_failure(d, errno);
+            note_failure(d, l, errno);
             continue;
         }
         ev_io_set(&l->io, fd, EV_WRITE);
@@ -183,15 +184,15 @@ static bool advance(struct dial *d, struct dial_lane *l)
     return true;
 }
 
-/* False: that was the last, and on_failed has been called. */
+/* False: that was the last. */
 static bool fail(struct dial *d, struct dial_lane *l, int error)
 {
     close(end(d, l));
-    note_failure(d, error);
+    note_failure(d, l, error);
     if (advance(d, l))
         return true;
     deadline_stop(&d->timer, d->loop);
-    d->on_failed(d->context, d->error);
+    d->on_over(d->context, d->error);
     return false;
 }
 
@@ -203,6 +204,7 @@ static void win(struct dial *d, struct dial_lane *l)
     if (is_under_way(other))
         other->next = other->tried; /* nothing is known against it */
     dial_stop(d);
+    d->won = l;
     d->on_done(d->context, fd, &l->address);
 }
 
@@ -269,6 +271,13 @@ bool dial_go_on(struct dial *d)
 {
     d->error = 0;
     return advance(d, &d->lane[1]);
+}
+
+bool dial_again(struct dial *d)
+{
+    d->won->next = d->won->tried;
+    d->error = 0;
+    return advance(d, other_lane(d, d->won));
 }
 
 void dial_stop(struct dial *d)

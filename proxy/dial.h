@@ -33,37 +33,41 @@ struct dial_lane {
 /* Embedded, and small. All zero: nothing is under way, and it may be stopped. */
 struct dial {
     struct ev_loop *loop;
-    /* It is connected: `fd` is the caller's, non-blocking; address: borrowed for the call. */
+    /* It is connected: `fd` is the caller's, non-blocking. The dial is at rest. */
     void (*on_done)(void *context, int fd, const union board_address *address);
-    /* No address is left; `error`: as below. Either is called from the loop, once, and the dial is
-     * the caller's again when it is. */
-    void (*on_failed)(void *context, int error);
+    /* An address is no good; `error`: errno. For the log: it may come out of dial_start. */
+    void (*on_failed)(void *context, const union board_address *address, int error);
+    /* None is left, and the dial is at rest; `error`: as below. */
+    void (*on_over)(void *context, int error);
     void *context;
 
     const struct board_backend *to;
     struct dial_from from;
     uint32_t timeout_ms;
-    struct dial_lane lane[2];
+    struct dial_lane lane[2], *won;
     ev_tstamp joins; /* when the other family joins in */
     struct deadline timer;
     int error; /* errno of the last failure; 0: none. Our own shortage outlives all others */
 };
 
 /*
- * Begin.
+ * Begin. on_done or on_over comes from the loop, once.
  *
  * to          borrowed as long as it is dialled; may change meanwhile, as names do
  * from        copied
  * timeout_ms  for each address; UINT32_MAX: as long as the kernel tries
  *
- * False: there was no address that could even be tried; d->error. No callback follows.
+ * False: there is no address that could be tried, and the dial is at rest; d->error: 0: there is none
+ * at all.
  */
 MUST_CHECK bool dial_start(struct dial *d, const struct board_backend *to,
                            const struct dial_from *from, uint32_t timeout_ms);
 
-/* What on_done gave was no good after all: on with the addresses that have not been tried. False: as
- * above; d->error 0: none was left. */
+/* What on_done gave was no good after all: on with the addresses that have not been tried. */
 MUST_CHECK bool dial_go_on(struct dial *d);
+
+/* The same address once more, and then on. */
+MUST_CHECK bool dial_again(struct dial *d);
 
 void dial_stop(struct dial *d);
 

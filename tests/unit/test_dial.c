@@ -28,7 +28,7 @@ static size_t socket_count;
 
 /* What came of it. */
 static struct {
-    int fd, error, calls;
+    int fd, error, calls, failures;
     union board_address address;
 } got;
 
@@ -40,7 +40,14 @@ static void on_done(void *context, int fd, const union board_address *address)
     sockets[socket_count++] = fd;
 }
 
-static void on_failed(void *context, int error)
+static void on_failed(void *context, const union board_address *address, int error)
+{
+    assert_true(error != 0);
+    assert_int_equal(got.calls, 0);
+    got.failures++;
+}
+
+static void on_over(void *context, int error)
 {
     got.error = error;
     got.calls++;
@@ -178,9 +185,10 @@ static int open_dial(void **state)
 {
     loop = ev_loop_new(EVFLAG_AUTO);
     got.fd = -1;
-    got.error = got.calls = 0;
+    got.error = got.calls = got.failures = 0;
     to = (struct board_backend){.health = BACKEND_UP, .is_resolved = true};
-    dial = (struct dial){.loop = loop, .on_done = on_done, .on_failed = on_failed};
+    dial =
+        (struct dial){.loop = loop, .on_done = on_done, .on_failed = on_failed, .on_over = on_over};
     return 0;
 }
 
@@ -212,6 +220,7 @@ static void a_refusal_leads_to_the_next_at_once(void **state)
     assert_true(start(LONG_MS));
     run(2.);
     is_done_with(2);
+    assert_int_equal(got.failures, 2);
 }
 
 static void silence_leads_to_the_next_when_the_time_is_over(void **state)
@@ -311,6 +320,24 @@ static void it_goes_on_where_it_was(void **state)
     is_done_with(2);
     assert_false(dial_go_on(&dial));
     assert_int_equal(dial.error, 0);
+}
+
+static void the_same_once_more_and_then_on(void **state)
+{
+    add_refusing("127.0.0.1");
+    add_listening("127.0.0.2");
+    add_listening("127.0.0.3");
+    assert_true(start(LONG_MS));
+    run(1.);
+    is_done_with(1);
+    got.calls = 0;
+    assert_true(dial_again(&dial));
+    run(1.);
+    is_done_with(1);
+    got.calls = 0;
+    assert_true(dial_go_on(&dial));
+    run(1.);
+    is_done_with(2);
 }
 
 static void who_lost_the_race_is_not_forgotten(void **state)
@@ -440,6 +467,7 @@ int main(void)
         TEST(behind_a_failure_the_other_family_has_its_turn),
         TEST(a_silent_family_does_not_delay_the_other),
         TEST(it_goes_on_where_it_was),
+        TEST(the_same_once_more_and_then_on),
         TEST(who_lost_the_race_is_not_forgotten),
         TEST(the_backend_sees_where_we_come_from),
         TEST(a_source_that_is_not_ours_is_our_shortage),
