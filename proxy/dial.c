@@ -2,8 +2,10 @@
 /* The race between addresses: a lane for each family, one timer for both. */
 #include "proxy/dial.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <unistd.h>
 
 /* RFC 8305, section 5: the connection attempt delay. */
@@ -32,9 +34,23 @@ static socklen_t length(const union board_address *a)
     return a->any.sa_family == AF_INET6 ? sizeof a->v6 : sizeof a->v4;
 }
 
+struct dial_from dial_from_texts(const char *v4, const char *v6)
+{
+    struct dial_from from = {.is_transparent = false};
+
+    if (v4 != NULL && inet_pton(AF_INET, v4, &from.v4.v4.sin_addr) == 1)
+        from.v4.v4.sin_family = AF_INET;
+    if (v6 != NULL && inet_pton(AF_INET6, v6, &from.v6.v6.sin6_addr) == 1)
+        from.v6.v6.sin6_family = AF_INET6;
+    return from;
+}
+
+/* NULL: any. */
 static const union board_address *source(const struct dial *d, sa_family_t family)
 {
-    return family == AF_INET6 ? d->from.v6 : d->from.v4;
+    const union board_address *from = family == AF_INET6 ? &d->from.v6 : &d->from.v4;
+
+    return from->any.sa_family == AF_UNSPEC ? NULL : from;
 }
 
 /* The kernel takes the port when it knows the destination: one source may have as many connections
@@ -96,13 +112,19 @@ bool dial_is_our_shortage(int error)
     }
 }
 
+const char *dial_words(int error)
+{
+    return error == ETIMEDOUT ? "no connection in time" : strerror(error);
+}
+
 /* ---- lanes ---- */
 
 static void note_failure(struct dial *d, const struct dial_lane *l, int error)
 {
     if (!dial_is_our_shortage(d->error))
         d->error = error;
-    d->on_failed(d->context, &l->address, error);
+    if (d->on_failed != NULL)
+        d->on_failed(d->context, &l->address, error);
 }
 
 static bool is_under_way(struct dial_lane *l)

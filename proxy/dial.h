@@ -14,12 +14,15 @@
 #include "proxy/board.h"
 #include "proxy/deadline.h"
 
-/* Where connections come from, by the family of the backend's address. NULL: the kernel decides.
- * Ports are not looked at. Borrowed as long as it is dialled. */
+/* Where connections come from, by the family of the backend's address. All zero: the kernel decides.
+ * Ports are not looked at. */
 struct dial_from {
-    const union board_address *v4, *v6;
+    union board_address v4, v6; /* AF_UNSPEC: any */
     bool is_transparent; /* addresses of others (CAP_NET_RAW); a family without one is left out */
 };
+
+/* Numeric addresses as the configuration has them; NULL: any. */
+struct dial_from dial_from_texts(const char *v4, const char *v6);
 
 /* One family. */
 struct dial_lane {
@@ -35,7 +38,8 @@ struct dial {
     struct ev_loop *loop;
     /* It is connected: `fd` is the caller's, non-blocking. The dial is at rest. */
     void (*on_done)(void *context, int fd, const union board_address *address);
-    /* An address is no good; `error`: errno. For the log: it may come out of dial_start. */
+    /* An address is no good; `error`: errno. For the log: it may come out of dial_start. NULL: who
+     * does not care. */
     void (*on_failed)(void *context, const union board_address *address, int error);
     /* None is left, and the dial is at rest; `error`: as below. */
     void (*on_over)(void *context, int error);
@@ -74,5 +78,8 @@ void dial_stop(struct dial *d);
 /* This error says nothing of the backend: we lack descriptors, memory or ports, or the address that
  * we were told to come from. */
 bool dial_is_our_shortage(int error);
+
+/* In words; constant, or the C library's. */
+const char *dial_words(int error);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "proxy/buffer.h"
+#include "proxy/dial.h"
 #include "proxy/log.h"
 #include "proxy/record_bio.h"
 
@@ -95,6 +96,7 @@ struct engine *engine_new(struct ev_loop *loop, size_t session_size, uint32_t ma
     e->scratch = calloc(1, sizeof *e->scratch);
     if (e->scratch == NULL || !record_bio_start() ||
         !pool_init(&e->sessions, session_size, max_sessions + SESSIONS_SPARE, max_sessions) ||
+        !pool_init(&e->dials, sizeof(struct dial), max_sessions, max_sessions) ||
         !pool_init(&e->blocks, BLOCK_SIZE, blocks, BLOCKS_WARM) ||
         getrandom(&e->next_id, sizeof e->next_id, 0) != sizeof e->next_id) {
         engine_free(e);
@@ -126,6 +128,7 @@ void engine_free(struct engine *e)
     ev_prepare_stop(e->loop, &e->turn);
     ev_idle_stop(e->loop, &e->awake);
     pool_clear(&e->sessions);
+    pool_clear(&e->dials);
     pool_clear(&e->blocks);
     free(e->scratch);
     free(e);

@@ -35,6 +35,7 @@ struct engine {
     struct scratch *scratch;
     struct pool sessions; /* a session and its machine; some more than max_sessions, to say so */
     uint32_t max_sessions;
+    struct pool dials;    /* of sessions that are on their way to a backend */
     struct pool blocks;   /* of all buffers */
     struct session *all;  /* every session that is not buried */
     uint32_t turned_away; /* of these, who are only told that we are busy */

@@ -4,7 +4,6 @@
 #include "proxy/scout_probe.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,30 +89,27 @@ static void finish(struct scout_probe *p, const char *why)
     p->on_done(p->context, false, why);
 }
 
-static const char *words_of(int error)
-{
-    return error == ETIMEDOUT ? "no connection in time" : strerror(error);
-}
-
 static void fail(struct scout_probe *p, const char *why)
 {
     hang_up(p);
     if (p->is_done)
         p->is_running = false;
     else if (!dial_go_on(&p->dial))
-        finish(p, p->dial.error == 0 ? why : words_of(p->dial.error));
+        finish(p, p->dial.error == 0 ? why : dial_words(p->dial.error));
 }
 
 /* All addresses, from the first on. */
 static void dial(struct scout_probe *p)
 {
-    static const struct dial_from anywhere = {.v4 = NULL};
-    uint32_t ms = p->service->connect_timeout_ms;
+    const struct service *service = p->service;
+    const struct dial_from from =
+        dial_from_texts(service->backend_source_v4, service->backend_source_v6);
+    uint32_t ms = service->connect_timeout_ms;
 
     if (ms > CONNECT_MS_MAX)
         ms = CONNECT_MS_MAX;
-    if (!dial_start(&p->dial, &p->to, &anywhere, ms))
-        finish(p, p->dial.error == 0 ? "its name has no address" : words_of(p->dial.error));
+    if (!dial_start(&p->dial, &p->to, &from, ms))
+        finish(p, p->dial.error == 0 ? "its name has no address" : dial_words(p->dial.error));
 }
 
 /* Sessions would go on without it; at the same address, but a look is good with any. */
@@ -320,9 +316,9 @@ static void on_connected(void *context, int fd, const union board_address *addre
         go_on(p, false);
 }
 
-static void on_not_connected(void *context, int error)
+static void on_over(void *context, int error)
 {
-    finish(context, words_of(error));
+    finish(context, dial_words(error));
 }
 
 /* ---- */
@@ -347,8 +343,8 @@ void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, struct scout_
                               .backend = backend,
                               .stream = {.fd = -1}};
     p->answer_seconds = ms > ANSWER_SECONDS_MAX * 1000.0 ? ANSWER_SECONDS_MAX : ms / 1000.0;
-    p->dial = (struct dial){
-        .loop = loop, .on_done = on_connected, .on_failed = on_not_connected, .context = p};
+    p->dial =
+        (struct dial){.loop = loop, .on_done = on_connected, .on_over = on_over, .context = p};
     ev_io_init(&p->io, on_ready, -1, EV_READ);
     ev_timer_init(&p->timer, on_time, 0.0, 0.0);
     p->io.data = p;

@@ -105,8 +105,6 @@ static int backend_events(const struct session *s)
 {
     int events = stream_has_out(&s->backend) ? EV_WRITE : 0;
 
-    if (s->backend_state == BACKEND_STATE_CONNECTING)
-        return EV_WRITE;
     if (s->backend_state == BACKEND_STATE_SHAKING)
         return events | (s->task.is_queued ? 0 : EV_READ);
     if (is_read(s, SIDE_BACKEND) && !s->backend.is_wire_eof)
@@ -124,7 +122,7 @@ static ev_tstamp backend_due(const struct session *s)
     case BACKEND_STATE_SHAKING:
     case BACKEND_STATE_CONNECTED: return deadline_after(s->phase_since, c->greeting_timeout_ms);
     case BACKEND_STATE_NONE:
-    case BACKEND_STATE_CONNECTING: return deadline_after(s->phase_since, c->connect_timeout_ms);
+    case BACKEND_STATE_CONNECTING: return DEADLINE_NEVER; /* the dial has a clock of its own */
     }
     return DEADLINE_NEVER;
 }
@@ -290,7 +288,6 @@ static void feed_module(struct session *s, enum side side)
 {
     struct stream *stream = session_stream(s, side);
     size_t known = stream->window.len;
-    uint32_t tries = s->try.tries;
     enum stream_result result;
     struct span window, rest;
     bool is_new;
@@ -305,9 +302,7 @@ static void feed_module(struct session *s, enum side side)
         rest = session_show(s, side, window);
     if (rest.len < window.len)
         note_progress(s, side);
-    /* Another backend's stream has nothing to do with what is left. */
-    if (s->phase == PHASE_CLOSING || s->phase == PHASE_TUNNEL || stream->fd < 0 ||
-        (side == SIDE_BACKEND && s->try.tries != tries))
+    if (s->phase == PHASE_CLOSING || s->phase == PHASE_TUNNEL || stream->fd < 0)
         return;
     if (result == STREAM_FAILED || !stream_keep(stream, rest))
         session_lose(s, side);
@@ -449,11 +444,6 @@ static void on_backend(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct session *s = w->data;
 
-    if (s->backend_state == BACKEND_STATE_CONNECTING) {
-        session_connect_ready(s);
-        session_rearm(s);
-        return;
-    }
     note_ready(s, SIDE_BACKEND, w, revents, backend_events(s));
     if (s->backend_state == BACKEND_STATE_SHAKING) {
         shake_on(s, SIDE_BACKEND, revents);

@@ -66,6 +66,7 @@ struct session {
     enum phase phase;
     enum backend_state backend_state;
     struct backend_try try;
+    struct dial *dial;        /* as long as it may have to go on; NULL: not dialling */
     struct quota_place place; /* among the service's connections */
     /* By side. */
     bool is_ready[2];  /* the socket was announced readable */
@@ -152,8 +153,8 @@ void session_connect(struct session *s);
 /* The way to the backend has taken too long, where it stands: the next step, or the end. */
 void session_connect_late(struct session *s);
 
-/* The socket is writable. */
-void session_connect_ready(struct session *s);
+/* It is connected and greeted, or this session wants no backend any more. */
+void session_stop_dialling(struct session *s);
 
 /* TLS with the backend begins: in place of its greeting, or behind its go-ahead. */
 void session_secure_backend(struct session *s);

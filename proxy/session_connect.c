@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A session on its way to a backend: one address after the other until a greeting is good. */
-#include <errno.h>
+/* A session on its way to a backend: one after the other, with all its addresses, until a greeting is good. */
 #include <string.h>
 
 #include "proxy/session.h"
@@ -9,28 +8,8 @@
 static void note_failure(struct session *s, enum end failure, const char *why)
 {
     s->try.failure = failure;
-    backend_note_failure(&s->try);
+    s->try.has_failed = true;
     session_log_backend_failed(s, why);
-}
-
-static void note_errno(struct session *s, int error)
-{
-    char space[64];
-
-    note_failure(s, END_BACKEND_UNREACHABLE, strerror_r(error, space, sizeof space));
-}
-
-/* The backend is not to blame. */
-static bool is_our_shortage(int error)
-{
-    switch (error) {
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EADDRNOTAVAIL: return true; /* the last one: no port is left */
-    default: return false;
-    }
 }
 
 static void drop_backend(struct session *s)
@@ -42,6 +21,15 @@ static void drop_backend(struct session *s)
     s->backend_state = BACKEND_STATE_NONE;
 }
 
+void session_stop_dialling(struct session *s)
+{
+    if (s->dial == NULL)
+        return;
+    dial_stop(s->dial);
+    pool_put(&s->engine->dials, s->dial);
+    s->dial = NULL;
+}
+
 void session_leave_backend(struct session *s)
 {
     if (s->backend.fd < 0)
@@ -49,6 +37,8 @@ void session_leave_backend(struct session *s)
     stream_part(&s->backend); /* its farewell; what it does not take of that is no loss */
     drop_backend(s);
     quota_leave(s->quota, &s->place);
+    session_stop_dialling(s);
+    backend_let_go(&s->try);
     s->try = (struct backend_try){0};
     s->has_ended[SIDE_BACKEND] = false;
     s->backend_address = (union board_address){0};
@@ -60,18 +50,11 @@ static void set_state(struct session *s, enum backend_state state)
     s->phase_since = deadline_now();
 }
 
-static void watch(struct session *s, int fd)
-{
-    stream_open(&s->backend, s->engine->scratch, SIDE_BACKEND, fd);
-    ev_io_set(&s->backend_io, fd, EV_WRITE);
-    ev_io_start(s->engine->loop, &s->backend_io);
-    set_state(s, BACKEND_STATE_CONNECTING);
-}
-
 static void give_up(struct session *s)
 {
     s->backend_state = BACKEND_STATE_NONE;
     quota_leave(s->quota, &s->place);
+    session_stop_dialling(s);
     session_tell(s, EVENT_BACKEND_FAILED, SIDE_BACKEND,
                  s->try.failure != END_NONE ? s->try.failure : END_BACKEND_UNREACHABLE);
 }
@@ -113,18 +96,73 @@ static bool has_turn(struct session *s)
     return s->place.state == QUOTA_IN;
 }
 
-/* To connect to the address in hand. False: it is none to connect to. */
-static bool has_begun(struct session *s)
+/* The backend in hand is dialled; or that ends the session. False: another one has to be found. */
+static bool has_begun(struct session *s, bool is_dialling)
 {
-    int fd = backend_connect(&s->backend_address);
-
-    if (fd >= 0)
-        watch(s, fd);
-    else if (is_our_shortage(errno))
-        session_fail(s, strerror(errno));
+    if (is_dialling)
+        set_state(s, BACKEND_STATE_CONNECTING);
+    else if (dial_is_our_shortage(s->dial->error))
+        session_fail(s, dial_words(s->dial->error));
     else
-        note_errno(s, errno);
-    return fd >= 0 || s->phase == PHASE_CLOSING;
+        return false;
+    return true;
+}
+
+/* The same backend, maybe at another address: that one has not failed at TLS. */
+static void on_connected(void *context, int fd, const union board_address *address)
+{
+    struct session *s = context;
+
+    if (memcmp(&s->backend_address, address, sizeof *address) != 0)
+        s->try.is_tls_hopeless = false;
+    s->backend_address = *address;
+    stream_open(&s->backend, s->engine->scratch, SIDE_BACKEND, fd);
+    ev_io_set(&s->backend_io, fd, EV_READ);
+    set_state(s, BACKEND_STATE_CONNECTED);
+    if (s->service->config->policy.backend_tls == BACKEND_TLS_IMPLICIT)
+        session_secure_backend(s);
+    else
+        session_tell(s, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    session_rearm(s);
+}
+
+static void on_failed(void *context, const union board_address *address, int error)
+{
+    struct session *s = context;
+
+    s->backend_address = *address;
+    if (!dial_is_our_shortage(error)) /* that is told when it ends the session */
+        note_failure(s, END_BACKEND_UNREACHABLE, dial_words(error));
+}
+
+static void on_over(void *context, int error)
+{
+    struct session *s = context;
+
+    if (!has_begun(s, false))
+        session_connect(s);
+    session_rearm(s);
+}
+
+static bool has_dial(struct session *s)
+{
+    if (s->dial == NULL) {
+        s->dial = pool_get(&s->engine->dials);
+        if (s->dial == NULL)
+            return false;
+        *s->dial = (struct dial){.loop = s->engine->loop,
+                                 .on_done = on_connected,
+                                 .on_failed = on_failed,
+                                 .on_over = on_over,
+                                 .context = s};
+    }
+    return true;
+}
+
+static bool dial_backend(struct session *s)
+{
+    return dial_start(s->dial, backend_in_hand(&s->try, s->snapshot, s->service),
+                      &s->service->pool->from, s->service->config->connect_timeout_ms);
 }
 
 void session_connect(struct session *s)
@@ -133,28 +171,29 @@ void session_connect(struct session *s)
         session_set_phase(s, PHASE_BACKEND);
     if (!has_turn(s))
         return;
-    for (;;) {
-        switch (backend_next(&s->try, s->snapshot, s->service, &s->backend_address)) {
+    if (!has_dial(s)) {
+        session_fail(s, "no room for another connection");
+        return;
+    }
+    do {
+        switch (backend_next(&s->try, s->snapshot, s->service, &s->identity.client)) {
         case BACKEND_NEXT_LATER:
             s->backend_state = BACKEND_STATE_WAITING;
-            if (!has_waited_enough(s))
-                return;
-            give_up(s);
+            if (has_waited_enough(s))
+                give_up(s);
             return;
         case BACKEND_NEXT_NONE: give_up(s); return;
-        case BACKEND_NEXT_ADDRESS: break;
+        case BACKEND_NEXT_FOUND: break;
         }
-        s->try.is_tls_hopeless = false;
-        if (has_begun(s))
-            return;
-    }
+    } while (!has_begun(s, dial_backend(s)));
 }
 
 void session_next_backend(struct session *s, enum end failure, const char *why)
 {
     note_failure(s, failure, why);
     drop_backend(s);
-    session_connect(s);
+    if (!has_begun(s, dial_go_on(s->dial)))
+        session_connect(s);
 }
 
 /* It may be a matter of versions; with opportunistic TLS nobody was verified either. */
@@ -170,8 +209,7 @@ void session_backend_not_secured(struct session *s)
     session_log_backend_failed(s, why);
     drop_backend(s);
     s->try.is_tls_hopeless = true;
-    s->try.tries++; /* another connection */
-    if (!has_begun(s))
+    if (!has_begun(s, dial_again(s->dial)))
         session_connect(s);
 }
 
@@ -188,28 +226,10 @@ void session_connect_late(struct session *s)
     case BACKEND_STATE_SHAKING:
         session_next_backend(s, END_BACKEND_TLS_FAILED, "no TLS in time");
         return;
-    case BACKEND_STATE_NONE:
-    case BACKEND_STATE_CONNECTING:
     case BACKEND_STATE_CONNECTED:
-        session_next_backend(s, END_BACKEND_UNREACHABLE, "timeout");
+        session_next_backend(s, END_BACKEND_UNREACHABLE, "no greeting in time");
         return;
+    case BACKEND_STATE_NONE:
+    case BACKEND_STATE_CONNECTING: return; /* the dial has a clock of its own */
     }
-}
-
-void session_connect_ready(struct session *s)
-{
-    int error = backend_connect_error(s->backend.fd);
-
-    if (error != 0) {
-        char space[64];
-
-        session_next_backend(s, END_BACKEND_UNREACHABLE, strerror_r(error, space, sizeof space));
-        return;
-    }
-    set_state(s, BACKEND_STATE_CONNECTED);
-    if (s->service->config->policy.backend_tls == BACKEND_TLS_IMPLICIT) {
-        session_secure_backend(s);
-        return;
-    }
-    session_tell(s, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
 }

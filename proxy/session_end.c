@@ -55,6 +55,8 @@ static void let_backend_go(struct session *s, bool is_reset)
     s->backend_state = BACKEND_STATE_NONE;
     if (s->backend.fd >= 0)
         close_backend(s, is_reset);
+    session_stop_dialling(s);
+    backend_let_go(&s->try);
     quota_leave(s->quota, &s->place);
 }
 

@@ -21,6 +21,7 @@ static void take_note(struct session *s, enum note note)
     case NOTE_GREETED:
         session_set_phase(s, PHASE_GATE);
         backend_note_success(&s->try, s->snapshot, s->service);
+        session_stop_dialling(s);
         return;
     case NOTE_TLS_NEEDED: return;
     case NOTE_ADMITTED: s->is_admitted = true; return;
@@ -126,7 +127,6 @@ struct span session_show(struct session *s, enum side side, struct span window)
 {
     const struct event event = {
         .kind = EVENT_BYTES, .side = side, .space = s->engine->scratch->space};
-    const uint32_t tries = s->try.tries;
     size_t answered = 0; /* octets for the side that asks */
 
     for (;;) {
@@ -138,9 +138,6 @@ struct span session_show(struct session *s, enum side side, struct span window)
         carry_out(s, &v, side, window);
         window = span_skip(window, v.take);
         if (!is_fed(s, side))
-            return (struct span){NULL, 0};
-        /* Another backend's octets have nothing to do with this window. */
-        if (side == SIDE_BACKEND && s->try.tries != tries)
             return (struct span){NULL, 0};
         if (v.kind == VERDICT_SEND && v.to == side)
             answered += v.text.len;

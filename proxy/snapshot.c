@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "protocols/learned.h"
+#include "proxy/backend.h"
 #include "proxy/snapshot_learned.h"
 #include "proxy/tls_backend.h"
 #include "proxy/tls_context.h"
@@ -19,6 +20,7 @@ static void snapshot_clear(struct snapshot *s)
         if (s->service[i].tls != NULL)
             tls_context_free(s->service[i].tls);
         tls_backend_free(s->service[i].backend_tls);
+        backend_pool_free(s->service[i].pool);
         free(s->service[i].learned);
         if (s->service[i].quota != NULL)
             quota_put(s->service[i].quota);
@@ -46,11 +48,15 @@ static bool build_services(struct snapshot *s, const struct config_source *sourc
         const struct service *c = &config->service[i];
 
         s->service[i] = (struct snapshot_service){
-            .config = c, .first_backend = backends, .quota = quota_get(quotas, c->name)};
-        if (s->service[i].quota == NULL)
-            diagnosis_error(
-                d, c->origin, c->name, NULL, "restart starttlsd, or merge services",
-                "more services than a worker can count, old ones with sessions included");
+            .config = c,
+            .first_backend = backends,
+            .quota = quota_get(quotas, c->name),
+            .pool = backend_pool_new(c, quotas),
+        };
+        if (s->service[i].quota == NULL || s->service[i].pool == NULL)
+            diagnosis_error(d, c->origin, c->name, NULL, "restart starttlsd, or merge services",
+                            "more services, or backends with `balance = leastconn`, than a worker "
+                            "can count, old ones with sessions included");
         backends += c->backend_count;
         if (policy_learns(&c->policy)) {
             s->service[i].learned = snapshot_learned_new(c->backend_count);

@@ -21,6 +21,7 @@ struct snapshot_service {
     SSL_CTX *tls;                     /* the first certificate's; it picks others by name itself */
     struct tls_backend *backend_tls;  /* NULL: the backends are spoken to in the clear */
     size_t first_backend;             /* index of its first backend on the boards */
+    struct backend_pool *pool;        /* how sessions are spread over them; owned */
     struct quota *quota;              /* what all workers' sessions of it have; counted */
     struct snapshot_learned *learned; /* NULL: a service that needs none (snapshot_learned.h) */
 };

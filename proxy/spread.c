@@ -76,22 +76,22 @@ size_t spread_by_connections(struct spread *s, const struct spread_choice *choic
     return chosen(s, choice, best);
 }
 
-/* FNV-1a, 64 bits. */
+/* FNV-1a; its high bits depend little on the last octets, and behind it (splitmix64) all on all. */
 static uint64_t hash(uint64_t h, const void *data, size_t len)
 {
     const unsigned char *octet = data;
 
+    h ^= UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < len; i++)
         h = (h ^ octet[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
-/* FNV's high bits depend little on the last octets; here each depends on all (splitmix64). */
-static uint64_t mix(uint64_t h)
-{
     h = (h ^ h >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     h = (h ^ h >> 27) * UINT64_C(0x94d049bb133111eb);
     return h ^ h >> 31;
+}
+
+uint64_t spread_hash(uint64_t h, const char *text)
+{
+    return hash(h, text, strlen(text));
 }
 
 static bool is_v4(const unsigned char client[16])
@@ -105,12 +105,12 @@ static bool is_v4(const unsigned char client[16])
 size_t spread_by_source(const unsigned char client[16], const struct spread_choice *choice,
                         size_t count)
 {
-    const uint64_t of_client = hash(UINT64_C(0xcbf29ce484222325), client, is_v4(client) ? 16 : 8);
+    const uint64_t of_client = hash(0, client, is_v4(client) ? 16 : 8);
     uint64_t highest = 0;
     size_t best = 0;
 
     for (size_t i = 0; i < count; i++) {
-        uint64_t weight = mix(hash(of_client, choice[i].text, strlen(choice[i].text)));
+        uint64_t weight = spread_hash(of_client, choice[i].text);
 
         if (i == 0 || weight > highest) {
             highest = weight;

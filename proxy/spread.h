@@ -33,6 +33,9 @@ void spread_init(struct spread *s, size_t backends, uint32_t random);
 /* The share of a backend that is up since `up_since_ms` after an outage; 0: there was none. */
 uint32_t spread_share(uint64_t up_since_ms, uint64_t now_ms);
 
+/* 64 bits that depend on all of `text` and on `h`. */
+uint64_t spread_hash(uint64_t h, const char *text);
+
 /* Each of these chooses one of `choice`, `count` > 0 of them in the order of the configuration, and
  * returns its index there. */
 

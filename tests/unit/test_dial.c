@@ -359,8 +359,7 @@ static void who_lost_the_race_is_not_forgotten(void **state)
 
 static void the_backend_sees_where_we_come_from(void **state)
 {
-    const union board_address here = address_of("127.0.0.9");
-    const struct dial_from from = {.v4 = &here};
+    const struct dial_from from = dial_from_texts("127.0.0.9", NULL);
     union board_address seen;
     socklen_t len = sizeof seen;
     int listener = add_listening("127.0.0.1");
@@ -369,15 +368,14 @@ static void the_backend_sees_where_we_come_from(void **state)
     run(1.);
     is_done_with(0);
     keep(accept(listener, &seen.any, &len));
-    assert_int_equal(seen.v4.sin_addr.s_addr, here.v4.sin_addr.s_addr);
+    assert_int_equal(seen.v4.sin_addr.s_addr, from.v4.v4.sin_addr.s_addr);
     assert_int_not_equal(seen.v4.sin_port, 0);
 }
 
 /* It is not the backend's fault. */
 static void a_source_that_is_not_ours_is_our_shortage(void **state)
 {
-    const union board_address elsewhere = address_of("192.0.2.1");
-    const struct dial_from from = {.v4 = &elsewhere};
+    const struct dial_from from = dial_from_texts("192.0.2.1", NULL);
 
     add_listening("127.0.0.1");
     assert_false(start_from(&from));
@@ -388,8 +386,7 @@ static void a_source_that_is_not_ours_is_our_shortage(void **state)
 
 static void our_shortage_outlives_other_failures(void **state)
 {
-    const union board_address elsewhere = address_of("192.0.2.1");
-    const struct dial_from from = {.v4 = &elsewhere};
+    const struct dial_from from = dial_from_texts("192.0.2.1", NULL);
 
     if (!has_v6())
         skip();
@@ -418,8 +415,7 @@ static void without_descriptors_nothing_begins(void **state)
 /* From our own address it would be another client. */
 static void a_client_of_one_family_is_never_shown_by_the_other(void **state)
 {
-    const union board_address client = address_of("127.0.0.9");
-    const struct dial_from from = {.v4 = &client, .is_transparent = true};
+    const struct dial_from from = {.v4 = address_of("127.0.0.9"), .is_transparent = true};
 
     if (!has_v6())
         skip();
