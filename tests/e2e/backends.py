@@ -16,8 +16,9 @@ SCOUT = re.compile(rb"(EHLO (?!\S+\.test\r)\S+\r\n)?(HELO (?!\S+\.test\r)\S+\r\n
 
 
 class Connection:
-    def __init__(self, sock):
+    def __init__(self, sock, peer=None):
         self.sock = sock
+        self.peer = peer
         self.received = b""
         self.pending = b""
         self.end = None  # "eof", "reset" or "closed" (by us)
@@ -145,10 +146,10 @@ class Backend:
     def accept(self):
         while True:
             try:
-                sock, _ = self.listener.accept()
+                sock, peer = self.listener.accept()
             except OSError:
                 return
-            connection = Connection(sock)
+            connection = Connection(sock, peer)
             self.connections.append(connection)
             threading.Thread(target=self.run, args=(connection,), daemon=True).start()
 
