@@ -121,6 +121,7 @@ static const struct {
     {"is not for", "if it is the right one, write backend_name as its certificate has it"},
     {"authority", "if it is the right one, name its authority's certificate with backend_ca"},
     {"expired", "renew it, or pin it with backend_verify = fingerprint"},
+    {"certificate required", "it wants to see a certificate of ours: write backend_certificate"},
     {"not TLS", "backend_tls = starttls is for ports that begin in the clear"},
     {"no TLS in time", "backend_tls = starttls is for ports that begin in the clear"},
     {"", "servers of old need backend_min_tls = TLSv1, or backend_ciphers"},

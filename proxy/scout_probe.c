@@ -205,9 +205,15 @@ static void talk(struct scout_probe *p, bool is_ready)
     do {
         result = stream_read(&p->stream, is_ready, false, &window);
         is_ready = false;
-        if (result == STREAM_FAILED)
+        if (result == STREAM_FAILED) {
+            /* In TLS 1.3 a server's refusal of our certificate, or its lack, comes behind what is a
+             * good handshake to us. */
+            if (p->stream.failed == STREAM_BAD_TLS)
+                p->secured.has_failed = true;
             fail(p, p->stream.failure);
-        if (result == STREAM_FAILED || !judge(p, window))
+            return;
+        }
+        if (!judge(p, window))
             return;
     } while (result == STREAM_MORE);
     if (result == STREAM_EOF)

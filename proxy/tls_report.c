@@ -51,6 +51,14 @@ void tls_report_raise(const char *words)
     ERR_raise_data(ERR_LIB_USER, OUR_REASON, "%s", words);
 }
 
+/* OpenSSL 3.0 knows these two alerts of TLS 1.3, but not their names. */
+static const char *alert_name(int alert)
+{
+    return alert == SSL_AD_CERTIFICATE_REQUIRED ? "certificate required"
+           : alert == SSL_AD_MISSING_EXTENSION  ? "missing extension"
+                                                : SSL_alert_desc_string_long(alert);
+}
+
 /* One entry of the queue. */
 static void describe(unsigned long error, const char *data, char *space, size_t size)
 {
@@ -62,8 +70,7 @@ static void describe(unsigned long error, const char *data, char *space, size_t 
         return;
     }
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
-        snprintf(space, size, "peer sent alert \"%s\"",
-                 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+        snprintf(space, size, "peer sent alert \"%s\"", alert_name(reason - SSL_AD_REASON_OFFSET));
         return;
     }
     if (ERR_GET_LIB(error) == ERR_LIB_SSL && wording_of(reason) != NULL)

@@ -5,6 +5,7 @@ import pathlib
 import pty
 import re
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -361,6 +362,18 @@ def test_opportunistic_tls_that_fails_is_a_warning(backend, check, world, script
                               **FAST)
     assert status == 0
     assert f"sessions go on without TLS: {words}" in verdicts(report, "warning")
+
+
+def test_a_backend_that_wants_a_certificate_is_shown_one(backend, check, world):
+    context = server_context(world.right, verify_mode=ssl.CERT_REQUIRED)
+    context.load_verify_locations(world.trusted)
+    behind = backend(Implicit(context))
+    status, report, _ = check(behind, **secured(world, backend_tls="implicit"))
+    assert status == 1
+    assert verdicts(report, "problem") == ['127.0.0.1: peer sent alert "certificate required"']
+    assert "write backend_certificate" in report
+    status, report, errors = check(behind, **secured(world, backend_tls="implicit", backend_certificate=world.ours))
+    assert status == 0, errors + report
 
 
 def test_tls_that_begins_in_the_clear_is_not_met_at_the_first_octet(backend, check, world):

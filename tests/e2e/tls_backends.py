@@ -47,6 +47,7 @@ class World(Certificates):
         self.right = trusted.localhost
         self.expired = trusted.make("expired", days=-1)
         self.elsewhere = trusted.make("elsewhere", host="elsewhere.test")
+        self.ours = trusted.make("ours", host="gate.test")
         self.stranger = self.localhost  # of an authority that nobody knows
         self.self_signed = f"{self.ca} {directory}/ca-key.pem"
         self.trusted = trusted.ca

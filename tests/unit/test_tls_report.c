@@ -108,6 +108,16 @@ static void socket_speaks_where_openssl_is_silent(void **state)
     assert_string_equal(tls_report_error(NULL, why, 9), "a record");
 }
 
+static void alerts_of_tls_1_3_have_names(void **state)
+{
+    char why[64];
+
+    ERR_clear_error();
+    ERR_raise(ERR_LIB_SSL, SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REQUIRED);
+    assert_string_equal(tls_report_error(NULL, why, sizeof why),
+                        "peer sent alert \"certificate required\"");
+}
+
 /* A callback's, which OpenSSL answers with an error of its own. */
 static void words_of_our_own_come_first(void **state)
 {
@@ -149,6 +159,7 @@ int main(void)
         cmocka_unit_test(failed_handshakes_are_explained),
         cmocka_unit_test(octets_that_are_no_handshake_are_named),
         cmocka_unit_test(socket_speaks_where_openssl_is_silent),
+        cmocka_unit_test(alerts_of_tls_1_3_have_names),
         cmocka_unit_test(words_of_our_own_come_first),
     };
 
