@@ -40,6 +40,7 @@ struct building {
 
 static int owned_index = -1;  /* of a context's ex_data: struct tls_backend */
 static int number_index = -1; /* of a connection's: the backend's index */
+static int judged_index = -1; /* of a session's: when its peer was verified; copied with it */
 
 static void drop_sessions(struct tls_backend *b)
 {
@@ -68,7 +69,9 @@ static bool reserve_indices(void)
         owned_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_context_free);
     if (number_index < 0)
         number_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    return owned_index >= 0 && number_index >= 0;
+    if (judged_index < 0)
+        judged_index = SSL_SESSION_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    return owned_index >= 0 && number_index >= 0 && judged_index >= 0;
 }
 
 /* ---- sessions ---- */
@@ -79,7 +82,10 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     struct tls_backend *b = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), owned_index);
     size_t number = (size_t)(uintptr_t)SSL_get_ex_data(ssl, number_index);
 
-    if (b->session == NULL)
+    /* A session resumed brings another one, of the same verification. */
+    if (b->session == NULL ||
+        (SSL_session_reused(ssl) != 1 &&
+         SSL_SESSION_set_ex_data(session, judged_index, (void *)(intptr_t)time(NULL)) != 1))
         return 0;
     SSL_SESSION_free(b->session[number]);
     b->session[number] = session;
@@ -88,7 +94,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
 static bool is_fresh(const SSL_SESSION *session)
 {
-    time_t age = time(NULL) - (time_t)SSL_SESSION_get_time(session);
+    time_t age = time(NULL) - (time_t)(intptr_t)SSL_SESSION_get_ex_data(session, judged_index);
 
     return age >= 0 && age < RESUMPTION_SECONDS && SSL_SESSION_is_resumable(session) == 1;
 }

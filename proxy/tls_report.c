@@ -32,7 +32,7 @@ static const struct wording {
     {SSL_R_EE_KEY_TOO_SMALL, "its key is too small"},
     {SSL_R_CA_KEY_TOO_SMALL, "the key of an authority in its chain is too small"},
     {SSL_R_CA_MD_TOO_WEAK, "it is signed over a weak digest"},
-    {SSL_R_DH_KEY_TOO_SMALL, "its Diffie-Hellman group is too small"},
+    {SSL_R_DH_KEY_TOO_SMALL, "its Diffie-Hellman group is too small, or beyond 4096 bits"},
     {SSL_R_UNSAFE_LEGACY_RENEGOTIATION_DISABLED, "no secure renegotiation (RFC 5746)"},
 };
 

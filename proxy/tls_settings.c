@@ -87,8 +87,24 @@ bool tls_settings_front(SSL_CTX *ctx, enum tls_profile profile, enum tls_version
     return set(ctx, min, max, p->ciphers, p->security_level) && SSL_CTX_set_dh_auto(ctx, 1) == 1;
 }
 
+/* OpenSSL would calculate with a group of 10000 bits for most of a second, while all other sessions
+ * wait; and anybody who answers in the backend's place may name one. */
+#define DH_BITS_MAX 4096
+
+static int (*judge_strength)(const SSL *, const SSL_CTX *, int, int, int, void *, void *);
+
+static int on_strength(const SSL *ssl, const SSL_CTX *ctx, int operation, int bits, int nid,
+                       void *other, void *ex)
+{
+    if (operation == SSL_SECOP_TMP_DH && other != NULL && EVP_PKEY_get_bits(other) > DH_BITS_MAX)
+        return 0;
+    return judge_strength(ssl, ctx, operation, bits, nid, other, ex);
+}
+
 bool tls_settings_backend(SSL_CTX *ctx, enum tls_version min)
 {
+    judge_strength = SSL_CTX_get_security_callback(ctx);
+    SSL_CTX_set_security_callback(ctx, on_strength);
     if (versions[min] >= TLS1_2_VERSION)
         return set(ctx, versions[min], 0, CIPHERS_BACKEND, 2);
     /* A server that has never heard of RFC 5746. What that guards against needs a renegotiation,
