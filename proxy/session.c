@@ -29,7 +29,7 @@ static bool has_room(const struct session *s, enum side from)
     const struct stream *writes = from == SIDE_CLIENT ? &s->backend : &s->client;
     const size_t owed_max = s->phase == PHASE_TUNNEL ? SESSION_OWED_TUNNEL_MAX : SESSION_OWED_MAX;
 
-    return !stream_has_out(writes) && reads->out.len <= owed_max;
+    return !stream_has_out(writes) && stream_can_write(writes) && reads->out.len <= owed_max;
 }
 
 /* Octets of this side are welcome now. */
@@ -221,7 +221,9 @@ void session_lose(struct session *s, enum side side)
     } else if (side == SIDE_CLIENT) {
         session_close(s, lost_client_end(s), true);
     } else if (s->phase == PHASE_BACKEND) {
-        session_next_backend(s, END_BACKEND_UNREACHABLE, stream->failure);
+        session_next_backend(
+            s, stream->failed == STREAM_BAD_TLS ? END_BACKEND_TLS_FAILED : END_BACKEND_UNREACHABLE,
+            stream->failure);
     } else if (s->phase == PHASE_TUNNEL) {
         session_break(s, END_BACKEND_LOST);
     } else if (!s->has_ended[SIDE_BACKEND]) {

@@ -105,6 +105,13 @@ static inline bool stream_has_sealed(const struct stream *s)
     return s->sealed.len > 0;
 }
 
+/* With TLS 1.3 a peer's message about the connection itself may come in several records; until the
+ * last is there OpenSSL writes nothing. */
+static inline bool stream_can_write(const struct stream *s)
+{
+    return s->ssl == NULL || !SSL_in_init(s->ssl);
+}
+
 static inline bool stream_has_out(const struct stream *s)
 {
     return s->out.len > 0;

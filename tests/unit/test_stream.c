@@ -254,6 +254,40 @@ static void it_plays_the_clients_role_too(void **state)
     close_ends(&e);
 }
 
+static int add_to_ticket(SSL *ssl, void *context)
+{
+    static const char much[2000];
+
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), much, sizeof much);
+}
+
+/* Servers with small records send their tickets so. */
+static void a_ticket_in_pieces_is_waited_for(void **state)
+{
+    SSL *server = tls_context_ssl(server_ctx);
+    struct ends e;
+    char *octets;
+    size_t n;
+
+    SSL_CTX_set_session_ticket_cb(server_ctx, add_to_ticket, NULL, NULL);
+    SSL_set_max_send_fragment(server, 512);
+    shake_ends_as(&e, ssl_in_client_role(), server);
+    shows(&e, STREAM_AGAIN, "");
+    assert_true(stream_can_write(&e.stream));
+    assert_int_equal(SSL_new_session_ticket(server), 1);
+    assert_int_equal(SSL_do_handshake(server), 1);
+    n = client_octets(&e, &octets);
+    assert_true(n > 2000);
+    assert_int_equal(write(e.peer, octets, 700), 700);
+    shows(&e, STREAM_AGAIN, "");
+    assert_false(stream_can_write(&e.stream));
+    assert_int_equal(write(e.peer, octets + 700, n - 700), (ssize_t)(n - 700));
+    shows(&e, STREAM_AGAIN, "");
+    assert_true(stream_can_write(&e.stream));
+    SSL_CTX_set_session_ticket_cb(server_ctx, NULL, NULL, NULL);
+    close_ends(&e);
+}
+
 static void a_hello_without_end_is_not_hoarded(void **state)
 {
     /* A handshake message of 128 KiB, announced in its first record (RFC 8446, section 4). */
@@ -437,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_key_updates_does_not_grow_memory),
         cmocka_unit_test(octets_that_are_no_record_are_refused),
         cmocka_unit_test(it_plays_the_clients_role_too),
+        cmocka_unit_test(a_ticket_in_pieces_is_waited_for),
         cmocka_unit_test(the_clear_window_ends_with_the_clear_text),
         cmocka_unit_test(a_hello_read_in_the_clear_is_answered),
         cmocka_unit_test(clear_octets_fail_the_handshake),
