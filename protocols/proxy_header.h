@@ -41,14 +41,14 @@ MUST_CHECK enum proxy_result proxy_header_parse(struct span window, struct proxy
 /* ---- written ---- */
 
 /* Room for any header that is built here. */
-#define PROXY_SPACE 1024
+#define PROXY_SPACE 2048
 
 /* Longer values are left out whole: a name that is cut may be another's. */
-#define PROXY_VALUE_MAX 128
+#define PROXY_VALUE_MAX 255
 
 /* What version 2 tells beside the addresses; empty values are left out. */
 struct proxy_facts {
-    struct span unique_id;
+    struct span unique_id; /* up to 128 octets (section 2.2.5) */
     struct span alpn;      /* the protocol that the client's TLS agreed on */
     struct span authority; /* the server name it asked for */
     bool is_secure;        /* it came by TLS, and so: */

@@ -137,6 +137,15 @@ void session_begin(struct session *s);
 void session_read_header(struct session *s);
 ev_tstamp session_header_due(const struct session *s);
 
+/* Where the client came in, for those who are told of it. */
+void session_learn_server(struct session *s);
+
+/* With `identity`, a client without an address cannot be served. */
+bool session_can_be_told(const struct session *s);
+
+/* The backend is connected: put in front of all else who the client is, where it is told so. */
+void session_introduce(struct session *s);
+
 /* A blank machine, with the facts as they are now. */
 void session_init_machine(struct session *s, bool is_secure);
 

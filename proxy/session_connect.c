@@ -59,6 +59,14 @@ static void give_up(struct session *s)
                  s->try.failure != END_NONE ? s->try.failure : END_BACKEND_UNREACHABLE);
 }
 
+/* No backend would be told who it is: never on without identity. */
+static void give_up_unknown(struct session *s)
+{
+    session_log_backend_failed(s, "the client has no address to be told");
+    s->try.failure = END_BACKEND_REFUSED;
+    give_up(s);
+}
+
 static bool has_waited_enough(const struct session *s)
 {
     return deadline_after(s->phase_since, s->service->config->connect_timeout_ms) <= deadline_now();
@@ -119,6 +127,7 @@ static void on_connected(void *context, int fd, const union board_address *addre
     stream_open(&s->backend, s->engine->scratch, SIDE_BACKEND, fd);
     ev_io_set(&s->backend_io, fd, EV_READ);
     set_state(s, BACKEND_STATE_CONNECTED);
+    session_introduce(s);
     if (s->service->config->policy.backend_tls == BACKEND_TLS_IMPLICIT)
         session_secure_backend(s);
     else
@@ -169,6 +178,10 @@ void session_connect(struct session *s)
 {
     if (s->phase != PHASE_BACKEND)
         session_set_phase(s, PHASE_BACKEND);
+    if (!session_can_be_told(s)) {
+        give_up_unknown(s);
+        return;
+    }
     if (!has_turn(s))
         return;
     if (!has_dial(s)) {

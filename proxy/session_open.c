@@ -72,6 +72,7 @@ static void log_refused(const struct snapshot_service *service, const struct add
 void session_begin(struct session *s)
 {
     log_refused(s->service, &s->identity.client, s->busy, true);
+    session_learn_server(s);
     session_set_phase(s, PHASE_PREAMBLE);
     session_init_machine(s, false);
     if (s->service->config->policy.tls == FRONT_IMPLICIT) {

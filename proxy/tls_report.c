@@ -138,3 +138,36 @@ void tls_report_backend(const SSL *ssl, struct log_line *line)
     log_text(line, "backend_tls", SSL_get_version(ssl));
     log_text(line, "backend_cipher", SSL_CIPHER_get_name(cipher));
 }
+
+/* The first, as UTF-8. One with a NUL in it is two names to two readers. */
+static struct span common_name(const X509 *x, char name[PROXY_VALUE_MAX])
+{
+    const X509_NAME *subject = X509_get_subject_name(x);
+    int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    unsigned char *utf8 = NULL;
+    int len = at < 0 ? -1
+                     : ASN1_STRING_to_UTF8(
+                           &utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    struct span found = {0};
+
+    if (len > 0 && len <= PROXY_VALUE_MAX && memchr(utf8, '\0', (size_t)len) == NULL)
+        found = (struct span){memcpy(name, utf8, (size_t)len), (size_t)len};
+    OPENSSL_free(utf8);
+    return found;
+}
+
+void tls_report_facts(const SSL *ssl, struct proxy_facts *facts, char name[PROXY_VALUE_MAX])
+{
+    const X509 *x = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);
+
+    if (ssl == NULL)
+        return;
+    facts->is_secure = true;
+    facts->version = span_of(SSL_get_version(ssl));
+    facts->cipher = span_of(SSL_get_cipher_name(ssl));
+    facts->authority = span_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    facts->is_resumed = SSL_session_reused(ssl);
+    facts->has_certificate = x != NULL && SSL_get_verify_result(ssl) == X509_V_OK;
+    if (facts->has_certificate)
+        facts->common_name = common_name(x, name);
+}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* What was agreed in a handshake, or why there was none, in words for the log. */
+/* What was agreed in a handshake, or why there was none, in words for the log,
+ * and for backends. */
 #ifndef STARTTLSD_TLS_REPORT_H
 #define STARTTLSD_TLS_REPORT_H
 
 #include <openssl/ssl.h>
 
+#include "protocols/proxy_header.h"
 #include "proxy/log.h"
 
 /* Adds tls= cipher= group= resumed= sni= to a line; nothing if `ssl` is NULL or not that far. */
@@ -12,6 +14,9 @@ void tls_report_session(const SSL *ssl, struct log_line *line);
 
 /* Adds backend_tls= backend_cipher=, likewise. */
 void tls_report_backend(const SSL *ssl, struct log_line *line);
+
+/* Adds what PROXY headers tell of it; values are borrowed from `ssl`, the common name is in `name`. */
+void tls_report_facts(const SSL *ssl, struct proxy_facts *facts, char name[PROXY_VALUE_MAX]);
 
 /* Put words of our own into OpenSSL's error queue, from inside one of its callbacks. */
 void tls_report_raise(const char *words);
