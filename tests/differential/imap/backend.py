@@ -3,7 +3,7 @@
 
 import base64
 
-from imap.reader import ResponseReader, ServerReader
+from imap.reader import GREETING_MAX, ResponseReader, ServerReader
 from judge import Misread
 from server import Server
 
@@ -170,7 +170,7 @@ class Backend(Server):
             return False
         has_secret = item is not None and item.has_secret
         if not self.has_greeted:
-            self.greeted(response.tag == b'*' and response.status == 'OK')
+            self.greeted(response.tag == b'*' and response.status == 'OK' and len(response.octets) <= GREETING_MAX)
         elif response.tag == b'*':
             if response.status == 'PREAUTH':
                 self.tell_lie('PREAUTH')

@@ -13,6 +13,7 @@ from judge import Misread
 
 COMMAND_MAX = 16384  # with all its literals, before login
 LINE_MAX = 16384  # of a server
+GREETING_MAX = 8192  # what a look at a server cannot hold, no session takes either
 PASS_MAX = 998  # of a line; what a buffer of 1000 octets holds (RFC 2683, section 3.2.1.5)
 SASL_MAX = 12286
 SASL_PASS_MAX = 12287  # what a buffer of 12288 octets holds
