@@ -89,30 +89,25 @@ static void finish(struct scout_probe *p, const char *why)
     p->on_done(p->context, false, why);
 }
 
+static void wish_for_tls(struct scout_probe *p)
+{
+    const struct policy *policy = &p->service->policy;
+
+    p->wish.starts_tls = policy->backend_tls == BACKEND_TLS_STARTTLS;
+    p->wish.needs_tls = p->wish.starts_tls && policy->is_backend_enforced;
+}
+
 static void fail(struct scout_probe *p, const char *why)
 {
     hang_up(p);
+    wish_for_tls(p); /* whatever became of it here */
     if (p->is_done)
         p->is_running = false;
     else if (!dial_go_on(&p->dial))
         finish(p, p->dial.error == 0 ? why : dial_words(p->dial.error));
 }
 
-/* All addresses, from the first on. */
-static void dial(struct scout_probe *p)
-{
-    const struct service *service = p->service;
-    const struct dial_from from =
-        dial_from_texts(service->backend_source_v4, service->backend_source_v6);
-    uint32_t ms = service->connect_timeout_ms;
-
-    if (ms > CONNECT_MS_MAX)
-        ms = CONNECT_MS_MAX;
-    if (!dial_start(&p->dial, &p->to, &from, ms))
-        finish(p, p->dial.error == 0 ? "its name has no address" : dial_words(p->dial.error));
-}
-
-/* Sessions would go on without it; at the same address, but a look is good with any. */
+/* Where TLS is opportunistic sessions go on without it, at the same address. */
 static void fail_tls(struct scout_probe *p, const char *why)
 {
     p->secured.has_failed = true;
@@ -121,9 +116,10 @@ static void fail_tls(struct scout_probe *p, const char *why)
         return;
     }
     snprintf(p->secured.failure, sizeof p->secured.failure, "%s", why);
-    p->wish.starts_tls = false;
     hang_up(p);
-    dial(p);
+    p->wish.starts_tls = false;
+    if (!dial_again(&p->dial))
+        finish(p, dial_words(p->dial.error));
 }
 
 /* ---- the dialogue ---- */
@@ -360,18 +356,21 @@ void scout_probe_init(struct scout_probe *p, struct ev_loop *loop, struct scout_
 void scout_probe_start(struct scout_probe *p, const struct probe_wish *wish,
                        const union board_address *address, uint32_t count)
 {
-    const struct policy *policy = &p->service->policy;
+    const struct service *service = p->service;
+    const struct dial_from from =
+        dial_from_texts(service->backend_source_v4, service->backend_source_v6);
+    uint32_t ms = service->connect_timeout_ms;
 
     scout_probe_stop(p); /* at most a goodbye that is still awaited */
     p->wish = *wish;
-    p->wish.starts_tls = policy->backend_tls == BACKEND_TLS_STARTTLS;
-    p->wish.needs_tls = p->wish.starts_tls && policy->is_backend_enforced;
-    p->wish.tells_identity = policy->tells_identity;
+    wish_for_tls(p);
+    p->wish.tells_identity = service->policy.tells_identity;
     memcpy(p->to.address, address, count * sizeof *address);
     p->to.address_count = count;
     p->secured = (struct scout_tls){.version = NULL};
-    p->service->protocol->probe_init(&p->probe, &p->wish); /* an older look's are not this one's */
+    service->protocol->probe_init(&p->probe, &p->wish); /* an older look's are not this one's */
     p->is_done = false;
     p->is_running = true;
-    dial(p);
+    if (!dial_start(&p->dial, &p->to, &from, ms < CONNECT_MS_MAX ? ms : CONNECT_MS_MAX))
+        finish(p, p->dial.error == 0 ? "its name has no address" : dial_words(p->dial.error));
 }
