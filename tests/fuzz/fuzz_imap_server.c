@@ -11,6 +11,7 @@
 /* New ways through the module are of interest, not those through its judges. */
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 
+#include "protocols/identity.h"
 #include "tests/unit/player.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,6 +28,22 @@ static const struct policy policies[] = {
     {.hostname = "x", .tls = FRONT_NONE, .greeting = "words"},
     {.hostname = "x", .tls = FRONT_IMPLICIT, .allow_commands = {allow, 1}},
     {.hostname = "x", .may_auth_in_clear = true, .max_auth_failures = 1},
+    {.hostname = "x",
+     .tls = FRONT_NONE,
+     .backend_tls = BACKEND_TLS_STARTTLS,
+     .is_backend_enforced = true},
+    {.hostname = "x", .may_auth_in_clear = true, .backend_tls = BACKEND_TLS_STARTTLS},
+    {.hostname = "x", .tls = FRONT_IMPLICIT, .tells_identity = true},
+    {.hostname = "x",
+     .is_enforced = true,
+     .backend_tls = BACKEND_TLS_STARTTLS,
+     .is_backend_enforced = true,
+     .tells_identity = true},
+};
+
+static const struct client_identity client = {
+    .client = {.family = ADDRESS_V4, .octets = {192, 0, 2, 7}, .port = 49152},
+    .session = "9f2c01",
 };
 
 #define POLICIES (sizeof(policies) / sizeof(policies[0]))
@@ -46,6 +63,9 @@ struct reader {
     char tag[65];
     bool has_initial; /* it has said so in its last list */
     bool is_accepted; /* it has answered OK to a login */
+    bool is_secure;
+    bool is_named;     /* it knows who the client is */
+    unsigned connects; /* and those before it */
     char answer[256];
 };
 
@@ -243,6 +263,68 @@ static const char *read_response(struct reader *r, struct span line, uint8_t whi
     return whim % 3 == 0 ? "+ YQ==\r\n" : answer_to_login(r, whim / 3);
 }
 
+/* ---- the way to the gate ---- */
+
+#define CLEAR_WORDS "in the clear"
+
+static bool has_way(const struct policy *policy)
+{
+    return policy->backend_tls == BACKEND_TLS_STARTTLS || policy->tells_identity;
+}
+
+static const char *greet(const struct policy *policy, uint8_t whim)
+{
+    static const char *const greetings[] = {
+        "* OK " CLEAR_WORDS "\r\n", "* OK [CAPABILITY STARTTLS ID SASL-IR] " CLEAR_WORDS "\r\n",
+        "* OK [CAPABILITY STARTTLS] " CLEAR_WORDS "\n", "* OK [CAPABILITY ID] " CLEAR_WORDS "\r\n"};
+
+    return has_way(policy) ? greetings[whim % 4] : "* OK x\r\n";
+}
+
+static const char *answer_on_the_way(struct reader *r, char tag, uint8_t whim)
+{
+    static const char *const lists[] = {
+        "* CAPABILITY STARTTLS ID\r\na OK " CLEAR_WORDS "\r\n", "a BAD " CLEAR_WORDS "\r\n",
+        "a OK [CAPABILITY STARTTLS] " CLEAR_WORDS "\n", "* CAPABILITY IMAP4rev1\na OK\n",
+        "* OK [CAPABILITY STARTTLS] " CLEAR_WORDS "\r\na OK\r\n"};
+    static const char *const go_aheads[] = {
+        "b OK go\r\n", "b NO " CLEAR_WORDS "\r\n", "b OK go\r\n* OK " CLEAR_WORDS "\r\n",
+        "* CAPABILITY AUTH=PLAIN\r\nb OK " CLEAR_WORDS "\r\n", "a OK " CLEAR_WORDS "\r\n"};
+    static const char *const ids[] = {"c OK x\r\n", "* ID (\"a\" NIL)\r\nc OK x\n", "c BAD x\r\n",
+                                      "* ID ({1}\r\nx NIL)\r\nc OK x\r\n"};
+
+    if (tag == 'a')
+        return lists[whim % 5];
+    if (tag == 'b')
+        return go_aheads[whim % 8 < 5 ? whim % 8 : 0];
+    r->is_named = whim % 8 != 2 && whim % 8 != 3;
+    return ids[whim % 8 < 4 ? whim % 8 : 0];
+}
+
+/* TLS first, then who the client is, and nothing before. */
+static const char *read_on_the_way(struct reader *r, struct span line, const struct policy *policy,
+                                   uint8_t whim)
+{
+    const bool wants_tls = policy->backend_tls == BACKEND_TLS_STARTTLS && !r->is_secure;
+    const bool is_id = span_equals(
+        line, span_of("c ID (\"x-originating-ip\" \"192.0.2.7\" \"x-originating-port\" \"49152\" "
+                      "\"x-session-id\" \"9f2c01\")"));
+
+    if (is_id)
+        PROMISE(policy->tells_identity && (!wants_tls || !policy->is_backend_enforced));
+    else
+        PROMISE(wants_tls && (span_equals(line, span_of("a CAPABILITY")) ||
+                              span_equals(line, span_of("b STARTTLS"))));
+    return answer_on_the_way(r, line.data[0], whim);
+}
+
+static void check_gate(const struct reader *r, const struct policy *policy)
+{
+    PROMISE(!policy->tells_identity || r->is_named);
+    PROMISE(policy->backend_tls != BACKEND_TLS_STARTTLS || !policy->is_backend_enforced ||
+            r->is_secure);
+}
+
 /* One thing more; NULL: it is not whole yet. */
 static const char *read_one(struct reader *r, const struct player *p, uint8_t whim)
 {
@@ -265,6 +347,9 @@ static const char *read_one(struct reader *r, const struct player *p, uint8_t wh
         return NULL;
     r->seen += len;
     line = span_first(rest, len - 2);
+    if (p->is_connecting)
+        return read_on_the_way(r, line, p->policy, whim);
+    check_gate(r, p->policy);
     switch (r->at) {
     case READS_COMMAND: return read_command(r, line, whim);
     case READS_RESPONSE: return read_response(r, line, whim);
@@ -280,7 +365,8 @@ static void begin(struct player *p, const struct policy *policy)
 {
     static const struct learned learned = {true, 24, "IMAP4rev1\nSTARTTLS\nIDLE\n"};
     const struct facts facts = {.is_secure = policy->tls == FRONT_IMPLICIT,
-                                .learned = policy->max_errors > 0 ? NULL : &learned};
+                                .learned = policy->max_errors > 0 ? NULL : &learned,
+                                .identity = &client};
 
     player_begin(p, &imap_protocol, policy, &facts);
 }
@@ -316,6 +402,14 @@ static void event(struct player *p, char what)
     case 'D': player_event(p, EVENT_DRAIN, SIDE_CLIENT, END_NONE); break;
     case 'T': player_event(p, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
     case 'S': player_event(p, EVENT_STOP, SIDE_CLIENT, END_NONE); break;
+    case 'V':
+        if (p->is_backend_shaking)
+            player_event(p, EVENT_SECURED, SIDE_BACKEND, END_NONE);
+        break;
+    case 'N':
+        if (p->is_connecting && !p->is_connected)
+            player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        break;
     default: break;
     }
 }
@@ -371,9 +465,9 @@ static void play_wild(struct player *p, const struct policy *policy, struct span
         turn = span_skip(turn, 1);
         if (what == 'C')
             feed(p, SIDE_CLIENT, turn, cut);
-        else if (what ==
-                 'B') /* a client that waits goes on between answers: there, cuts do matter */
-            feed(p, SIDE_BACKEND, turn, cut && !is_client_waiting);
+        else if (what == 'B') /* a client that waits goes on between answers, and so do we on our
+                                 way to the gate: there, cuts do matter */
+            feed(p, SIDE_BACKEND, turn, cut && !is_client_waiting && !p->is_connecting);
         else
             event(p, what);
     }
@@ -396,17 +490,41 @@ static void check_lists(const struct player *p, bool is_secure)
     }
 }
 
+#define CONNECTS_MAX 6
+
+/* Another backend, or the last has been tried. True: it greets. */
+static bool connect_next(struct player *p, struct reader *r)
+{
+    *r = (struct reader){.seen = p->received[SIDE_BACKEND].len, .connects = r->connects + 1};
+    if (r->connects > CONNECTS_MAX)
+        player_event(p, EVENT_BACKEND_FAILED, SIDE_BACKEND, END_BACKEND_REFUSED);
+    else
+        player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    return p->is_connected;
+}
+
+static void shake_hands(struct player *p, struct reader *r, uint8_t whim)
+{
+    r->is_secure = whim % 8 != 7;
+    player_event(p, r->is_secure ? EVENT_SECURED : EVENT_LOST, SIDE_BACKEND, END_NONE);
+}
+
 /* What the world does of itself: backends greet, and answer; handshakes succeed. */
 static void serve(struct player *p, struct reader *r, struct span whims, size_t *turns)
 {
     while (!player_is_over(p) && !p->is_tunnel) {
         uint8_t whim = (uint8_t)whims.data[*turns % whims.len];
-        const char *answer = "* OK x\r\n";
+        const char *answer = NULL;
 
         if (p->is_shaking) {
             has_shaken = true;
             octets_clear(&p->received[SIDE_CLIENT]);
             player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
+            continue;
+        }
+        if (p->is_backend_shaking) {
+            ++*turns;
+            shake_hands(p, r, whim);
             continue;
         }
         if (p->is_connecting && !p->is_connected) {
@@ -415,8 +533,8 @@ static void serve(struct player *p, struct reader *r, struct span whims, size_t 
                 r->seen);
 
             PROMISE(left.len == 0 || span_equals(left, span_of("starttlsd LOGOUT\r\n")));
-            *r = (struct reader){.seen = p->received[SIDE_BACKEND].len};
-            player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+            if (connect_next(p, r))
+                answer = greet(p->policy, whim);
         } else {
             answer = read_one(r, p, whim);
         }
@@ -448,6 +566,11 @@ static void play_strict(struct player *p, const struct policy *policy, struct sp
     if (policy->tls == FRONT_STARTTLS && !policy->is_enforced) {
         begin(p, policy);
         player_event(p, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    } else if (has_way(policy)) {
+        begin(p, policy);
+        player_event(p, policy->tls == FRONT_NONE ? EVENT_CONNECTED : EVENT_SECURED, SIDE_CLIENT,
+                     END_NONE);
+        serve(p, &r, whims, &turns);
     } else {
         enter_gate(p, policy);
     }
@@ -463,6 +586,9 @@ static void play_strict(struct player *p, const struct policy *policy, struct sp
             check_tunnel(p, &r, &said);
     }
     check_lists(p, begins_secure || has_shaken);
+    PROMISE(!(policy->is_backend_enforced || policy->tells_identity) ||
+            !contains((struct span){p->received[SIDE_CLIENT].data, p->received[SIDE_CLIENT].len},
+                      CLEAR_WORDS));
     octets_clear(&said);
 }
 

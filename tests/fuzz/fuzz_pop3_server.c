@@ -12,6 +12,7 @@
 /* New ways through the module are of interest, not those through its judges. */
 #pragma clang attribute push(__attribute__((no_sanitize("coverage"))), apply_to = function)
 
+#include "protocols/identity.h"
 #include "tests/unit/player.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -28,6 +29,22 @@ static const struct policy policies[] = {
     {.hostname = "mail", .tls = FRONT_NONE, .allow_commands = {allow, 1}},
     {.hostname = "mail", .is_enforced = true, .max_auth_failures = 1},
     {.hostname = "mail", .tls = FRONT_IMPLICIT, .greeting = "words <1@x>"},
+    {.hostname = "mail",
+     .tls = FRONT_NONE,
+     .backend_tls = BACKEND_TLS_STARTTLS,
+     .is_backend_enforced = true},
+    {.hostname = "mail", .may_auth_in_clear = true, .backend_tls = BACKEND_TLS_STARTTLS},
+    {.hostname = "mail", .tls = FRONT_IMPLICIT, .tells_identity = true},
+    {.hostname = "mail",
+     .is_enforced = true,
+     .backend_tls = BACKEND_TLS_STARTTLS,
+     .is_backend_enforced = true,
+     .tells_identity = true},
+};
+
+static const struct client_identity client = {
+    .client = {.family = ADDRESS_V4, .octets = {192, 0, 2, 7}, .port = 49152},
+    .session = "9f2c01",
 };
 
 #define POLICIES (sizeof policies / sizeof *policies)
@@ -41,6 +58,9 @@ struct reader {
     bool is_exchange;
     bool has_heard;    /* something that may be credentials */
     bool has_accepted; /* a login */
+    bool is_secure;
+    bool is_named;     /* it knows who the client is */
+    unsigned connects; /* and those before it */
 };
 
 static bool has_word(struct span line, const char *word)
@@ -102,6 +122,11 @@ static void check_pieces(struct span line)
             check_piece(span_first(span_skip(line, at), buffers[i]));
 }
 
+static bool has_way(const struct policy *policy)
+{
+    return policy->backend_tls == BACKEND_TLS_STARTTLS || policy->tells_identity;
+}
+
 /* Written apart from the module on purpose: what it must have seen to before this line could pass.
  */
 static void check_command(struct span line, const struct policy *policy)
@@ -119,7 +144,8 @@ static void check_command(struct span line, const struct policy *policy)
     PROMISE(is_allowed);
     PROMISE(line.len + 2 <= (has_word(line, "AUTH") ? 12286u : 253u));
     PROMISE(!has_word(line, "UTF8") || policy->hide_capabilities.count == 0);
-    PROMISE(!has_word(line, "APOP") || (policy->tls != FRONT_STARTTLS && policy->greeting == NULL));
+    PROMISE(!has_word(line, "APOP") ||
+            (policy->tls != FRONT_STARTTLS && policy->greeting == NULL && !has_way(policy)));
     for (size_t i = 0; i < line.len; i++)
         PROMISE((unsigned char)line.data[i] >= ' ' || line.data[i] == '\t');
     if (has_word(line, "AUTH"))
@@ -181,6 +207,41 @@ static size_t whole_line(struct span s)
     return 0;
 }
 
+/* ---- the way to the gate ---- */
+
+#define CLEAR_WORDS "in the clear"
+
+/* TLS first, then who the client is, and nothing before. */
+static const char *read_on_the_way(struct reader *r, struct span line, const struct policy *policy,
+                                   uint8_t whim)
+{
+    static const char *const lists[] = {
+        "+OK " CLEAR_WORDS "\r\nSTLS\r\n.\r\n", "-ERR " CLEAR_WORDS "\r\n",
+        "+OK " CLEAR_WORDS "\nUSER\n.\n", "+OK\r\nSTLS\r\n+OK " CLEAR_WORDS "\r\n"};
+    static const char *const go_aheads[] = {"+OK go\r\n", "-ERR " CLEAR_WORDS "\n",
+                                            "+OK go\r\n+OK " CLEAR_WORDS "\r\n", "+ \r\n"};
+    const bool wants_tls = policy->backend_tls == BACKEND_TLS_STARTTLS && !r->is_secure;
+
+    if (span_equals(line, span_of("CAPA")) || span_equals(line, span_of("STLS"))) {
+        PROMISE(wants_tls);
+        return line.data[0] == 'C' ? lists[whim % 8 < 4 ? whim % 8 : 0]
+                                   : go_aheads[whim % 8 < 4 ? whim % 8 : 0];
+    }
+    PROMISE(policy->tells_identity && (!wants_tls || !policy->is_backend_enforced));
+    PROMISE(span_equals(line, span_of("XCLIENT ADDR=192.0.2.7 PORT=49152 SESSION=9f2c01")));
+    r->is_named = whim % 8 > 1;
+    return r->is_named     ? "+OK Updated\r\n"
+           : whim % 8 == 0 ? "+OK You are not from trusted IP - ignoring\r\n"
+                           : "-ERR no\r\n";
+}
+
+static void check_gate(const struct reader *r, const struct policy *policy)
+{
+    PROMISE(!policy->tells_identity || r->is_named);
+    PROMISE(policy->backend_tls != BACKEND_TLS_STARTTLS || !policy->is_backend_enforced ||
+            r->is_secure);
+}
+
 /* One line more; NULL: it is not whole yet. */
 static const char *read_one(struct reader *r, const struct player *p, uint8_t whim)
 {
@@ -192,6 +253,9 @@ static const char *read_one(struct reader *r, const struct player *p, uint8_t wh
     if (len == 0)
         return NULL;
     r->seen += len;
+    if (p->is_connecting)
+        return read_on_the_way(r, line, p->policy, whim);
+    check_gate(r, p->policy);
     if (!r->is_exchange) {
         check_command(line, p->policy);
         return answer_to(r, line, whim);
@@ -211,7 +275,8 @@ static void begin(struct player *p, const struct policy *policy)
 {
     static const char text[] = "PIPELINING\nSASL PLAIN\nXOIP\nUSER\n";
     static struct learned learned = {.is_known = true, .len = sizeof text - 1};
-    const struct facts facts = {.learned = policy->max_errors == 3 ? NULL : &learned};
+    const struct facts facts = {.learned = policy->max_errors == 3 ? NULL : &learned,
+                                .identity = &client};
 
     memcpy(learned.text, text, sizeof text);
     player_begin(p, &pop3_protocol, policy, &facts);
@@ -248,6 +313,14 @@ static void event(struct player *p, char what)
     case 'D': player_event(p, EVENT_DRAIN, SIDE_CLIENT, END_NONE); break;
     case 'T': player_event(p, EVENT_DEADLINE, SIDE_CLIENT, END_NONE); break;
     case 'S': player_event(p, EVENT_STOP, SIDE_CLIENT, END_NONE); break;
+    case 'V':
+        if (p->is_backend_shaking)
+            player_event(p, EVENT_SECURED, SIDE_BACKEND, END_NONE);
+        break;
+    case 'N':
+        if (p->is_connecting && !p->is_connected)
+            player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+        break;
     default: break;
     }
 }
@@ -283,12 +356,31 @@ static void play_wild(struct player *p, const struct policy *policy, struct span
         turn = span_skip(turn, 1);
         if (what == 'C')
             feed(p, SIDE_CLIENT, turn, cut);
-        else if (what ==
-                 'B') /* a client that waits goes on between replies: there, cuts do matter */
-            feed(p, SIDE_BACKEND, turn, cut && !is_client_waiting);
+        else if (what == 'B') /* a client that waits goes on between replies, and so do we on our
+                                 way to the gate: there, cuts do matter */
+            feed(p, SIDE_BACKEND, turn, cut && !is_client_waiting && !p->is_connecting);
         else
             event(p, what);
     }
+}
+
+#define CONNECTS_MAX 6
+
+/* Another backend, or the last has been tried. True: it greets. */
+static bool connect_next(struct player *p, struct reader *r)
+{
+    *r = (struct reader){.seen = p->received[SIDE_BACKEND].len, .connects = r->connects + 1};
+    if (r->connects > CONNECTS_MAX)
+        player_event(p, EVENT_BACKEND_FAILED, SIDE_BACKEND, END_BACKEND_REFUSED);
+    else
+        player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+    return p->is_connected;
+}
+
+static void shake_hands(struct player *p, struct reader *r, uint8_t whim)
+{
+    r->is_secure = whim % 8 != 7;
+    player_event(p, r->is_secure ? EVENT_SECURED : EVENT_LOST, SIDE_BACKEND, END_NONE);
 }
 
 /* What the world does of itself: backends greet, and answer; handshakes succeed. */
@@ -296,16 +388,21 @@ static void serve(struct player *p, struct reader *r, struct span whims, size_t 
 {
     while (!player_is_over(p) && !p->is_tunnel) {
         uint8_t whim = (uint8_t)whims.data[*turns % whims.len];
-        const char *answer = "+OK x\r\n";
+        const char *answer = NULL;
 
         if (p->is_shaking) {
             has_shaken = true;
             player_event(p, EVENT_SECURED, SIDE_CLIENT, END_NONE);
             continue;
         }
+        if (p->is_backend_shaking) {
+            ++*turns;
+            shake_hands(p, r, whim);
+            continue;
+        }
         if (p->is_connecting && !p->is_connected) {
-            *r = (struct reader){.seen = p->received[SIDE_BACKEND].len};
-            player_event(p, EVENT_CONNECTED, SIDE_BACKEND, END_NONE);
+            if (connect_next(p, r))
+                answer = has_way(p->policy) ? "+OK " CLEAR_WORDS "\r\n" : "+OK x\r\n";
         } else {
             answer = read_one(r, p, whim);
         }
@@ -326,6 +423,11 @@ static void play_strict(struct player *p, const struct policy *policy, struct sp
     if (policy->tls == FRONT_STARTTLS && !policy->is_enforced) {
         begin(p, policy);
         player_event(p, EVENT_CONNECTED, SIDE_CLIENT, END_NONE);
+    } else if (has_way(policy)) {
+        begin(p, policy);
+        player_event(p, policy->tls == FRONT_NONE ? EVENT_CONNECTED : EVENT_SECURED, SIDE_CLIENT,
+                     END_NONE);
+        serve(p, &r, whims, &turns);
     } else {
         enter_gate(p, policy);
     }
@@ -341,6 +443,7 @@ static void check_replies(const struct player *p, bool is_strict)
 {
     struct span rest = {p->received[SIDE_CLIENT].data, p->received[SIDE_CLIENT].len};
     bool is_alone = p->policy->tls == FRONT_STARTTLS && !p->policy->is_enforced;
+    bool hides_way = p->policy->is_backend_enforced || p->policy->tells_identity;
     size_t len;
 
     if (p->is_tunnel)
@@ -350,6 +453,8 @@ static void check_replies(const struct player *p, bool is_strict)
 
         PROMISE(!is_strict || is_alone || !has_word(line, "STLS"));
         PROMISE(!is_strict || (!has_word(line, "XOIP") && !has_word(line, "EXTERNAL")));
+        PROMISE(!is_strict || !hides_way ||
+                (!has_word(line, "+OK " CLEAR_WORDS) && !has_word(line, "-ERR " CLEAR_WORDS)));
         rest = span_skip(rest, len);
     }
     PROMISE(rest.len == 0); /* replies pass whole */
