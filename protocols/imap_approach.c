@@ -62,6 +62,8 @@ static struct span identification(const struct client_identity *identity, char *
 {
     struct imap_writer w = {.space = space, .size = IMAP_APPROACH_SPACE};
 
+    if (identity->client.family == ADDRESS_NONE)
+        return (struct span)SPAN("c ID NIL\r\n");
     imap_write(&w, (struct span)SPAN("c ID ("));
     write_address(&w, &identity->client, "x-originating-ip", "x-originating-port");
     write_address(&w, &identity->server, "x-connected-ip", "x-connected-port");

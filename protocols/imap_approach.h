@@ -9,7 +9,8 @@
 #define IMAP_APPROACH_SPACE ((size_t)256)
 
 /*
- * What the backend has said, and what follows from it.
+ * What the backend has said, and what follows from it. An identity of nobody (ADDRESS_NONE) asks
+ * whether it would take one.
  *
  * window  what it said and no step has taken; empty behind a handshake
  * space   of IMAP_APPROACH_SPACE octets, for the text

@@ -43,6 +43,8 @@ static struct span identification(const struct client_identity *identity, char *
         SPAN("\r\n"),
     };
 
+    if (identity->client.family == ADDRESS_NONE)
+        return (struct span)SPAN("XCLIENT\r\n");
     return reply_join(space, POP3_APPROACH_SPACE, part, sizeof part / sizeof *part);
 }
 

@@ -21,7 +21,11 @@ static_assert(POP3_APPROACH_SPACE <= sizeof(((struct probe *)NULL)->command), "a
 
 void pop3_probe_init(struct probe *p, const struct probe_wish *wish)
 {
+    static const struct client_identity nobody = {.client = {.family = ADDRESS_NONE}};
+
     *p = probe_blank(wish);
+    if (wish->learns && wish->tells_identity)
+        p->approach.identity = &nobody;
 }
 
 /* All that can be known is known. */

@@ -151,7 +151,8 @@ static void tell_failure(struct report *r, const struct outcome *o, const char *
         report_finding(r, verdict, "%s: %s; it greeted: %s", address, o->why, o->probe.greeting);
         report_advice(r,
                       strstr(o->why, "XCLIENT") != NULL
-                          ? "let it believe this machine (Postfix: smtpd_authorized_xclient_hosts)"
+                          ? "let it believe this machine (Postfix: smtpd_authorized_xclient_hosts, "
+                            "Dovecot: login_trusted_networks)"
                           : "its log should say why it does not serve this machine");
     }
     if (has_other)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Any octets as an IMAP backend that is looked at: the probe takes no more than there is, decides
- * within its window, says nothing but what leads to TLS, CAPABILITY and LOGOUT, and what it has learned
+ * within its window, says nothing but what leads to TLS, ID, CAPABILITY and LOGOUT, and what it has learned
  * may lie on a board. The first octet is the wish, the second how the rest is cut. TLS, where it is
  * asked for, succeeds. */
 #include <assert.h>
@@ -37,16 +37,18 @@ static void check_text(const char text[PROBE_TEXT])
 static void check_said(struct span text, const struct probe *p, char *last_tag)
 {
     static const struct span known[] = {SPAN("a CAPABILITY\r\n"), SPAN("b STARTTLS\r\n"),
-                                        SPAN("d CAPABILITY\r\n"), SPAN("e LOGOUT\r\n")};
+                                        SPAN("c ID NIL\r\n"), SPAN("d CAPABILITY\r\n"),
+                                        SPAN("e LOGOUT\r\n")};
     bool is_known = false;
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         is_known = is_known || span_equals(text, known[i]);
     assert(is_known && text.data[0] > *last_tag);
     *last_tag = text.data[0];
-    assert(*last_tag > 'c' || (p->wish.starts_tls && !p->approach.is_secure));
+    assert(*last_tag > 'b' || (p->wish.starts_tls && !p->approach.is_secure));
     assert(*last_tag != 'd' || p->wish.learns);
-    assert(*last_tag < 'd' || !p->wish.needs_tls || p->approach.is_secure);
+    assert(*last_tag != 'c' || (p->wish.learns && p->wish.tells_identity));
+    assert(*last_tag < 'c' || !p->wish.needs_tls || p->approach.is_secure);
 }
 
 static void check_step(const struct probe_step *step, size_t window, const struct probe *p,
@@ -75,6 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wish.learns = data[0] % 2 == 1;
     wish.starts_tls = data[0] / 2 % 2 == 1;
     wish.needs_tls = data[0] / 4 % 2 == 1 && wish.starts_tls;
+    wish.tells_identity = data[0] / 8 % 2 == 1;
     imap_probe_init(&p, &wish);
     while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
         size_t piece = 1 + (data[1] * (given + 1)) % 97;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Any octets as a POP3 backend that is looked at: the probe takes no more than there is, decides
- * within its window, and says CAPA, STLS, CAPA again and QUIT, as far as they are wished for. How the
+ * within its window, and says CAPA, STLS, XCLIENT, CAPA again and QUIT, as far as they are wished for. How the
  * rest is cut, which the second octet says, changes nothing of what it finds. TLS, where it is asked
  * for, succeeds. */
 #include <assert.h>
@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct finding {
     struct probe probe;
     enum probe_state state;
-    char said[24];
+    char said[40];
     size_t said_len;
 };
 
@@ -35,12 +35,13 @@ static void check_said(const struct finding *f)
     const struct span part[] = {
         span_of(wish->starts_tls ? "CAPA\r\n" : ""),
         span_of(f->probe.offers_tls ? "STLS\r\n" : ""),
+        span_of(wish->learns && wish->tells_identity ? "XCLIENT\r\n" : ""),
         span_of(wish->learns ? "CAPA\r\n" : ""),
         SPAN("QUIT\r\n"),
     };
-    char most[32];
+    char most[40];
 
-    assert(span_starts(reply_join(most, sizeof most, part, 4), said));
+    assert(span_starts(reply_join(most, sizeof most, part, 5), said));
     assert(!wish->needs_tls || f->probe.approach.is_secure || f->said_len <= 12);
 }
 
@@ -86,7 +87,8 @@ static void look(struct finding *f, unsigned wishes, struct span text, size_t pi
     const struct probe_wish wish = {.hostname = "gate.example",
                                     .learns = (wishes & 1) != 0,
                                     .starts_tls = (wishes & 2) != 0,
-                                    .needs_tls = (wishes & 6) == 6};
+                                    .needs_tls = (wishes & 6) == 6,
+                                    .tells_identity = (wishes & 8) != 0};
     size_t taken = 0, given = 0;
 
     *f = (struct finding){.state = PROBE_GOING};

@@ -22,6 +22,7 @@
 #define LEARNS 1u
 #define TLS    2u
 #define NEEDS  4u
+#define TELLS  8u
 
 /* Instead of what it hears: the handshake is done. */
 #define SHAKEN "(shaken)"
@@ -97,6 +98,22 @@ static const struct {
      PROBE_SICK,
      "it refuses STARTTLS"},
     {TLS, {{"* OK [CAPABILITY OLD] x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {TELLS, {{"* OK [CAPABILITY OLD] x\r\n", LOGOUT}}, PROBE_HEALTHY},
+    {TELLS | LEARNS, {{"* OK [CAPABILITY OLD] x\r\n", ""}}, PROBE_SICK, "it does not announce ID"},
+    {TELLS | LEARNS,
+     {{"* OK x\r\n", "c ID NIL\r\n"},
+      {"* ID (\"name\" \"Dovecot\")\r\nc OK\r\n", CAPABILITY},
+      {"* CAPABILITY NEW\r\nd OK\r\n", LOGOUT}},
+     PROBE_HEALTHY,
+     NULL,
+     "NEW\n"},
+    {TELLS | LEARNS,
+     {{"* OK x\r\n", "c ID NIL\r\n"}, {"c BAD\r\n", ""}},
+     PROBE_SICK,
+     "it refuses ID"},
+    {TELLS | LEARNS | TLS,
+     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK\r\n", ""}, {SHAKEN, "c ID NIL\r\n"}},
+     PROBE_GOING},
     {TLS | LEARNS,
      {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS},
       {"b NO\r\n", CAPABILITY},
@@ -111,7 +128,8 @@ static void play_row(size_t i, size_t piece)
     const struct probe_wish wish = {.hostname = "x",
                                     .learns = (row[i].wish & LEARNS) != 0,
                                     .starts_tls = (row[i].wish & TLS) != 0,
-                                    .needs_tls = (row[i].wish & NEEDS) != 0};
+                                    .needs_tls = (row[i].wish & NEEDS) != 0,
+                                    .tells_identity = (row[i].wish & TELLS) != 0};
     struct probe_step step = {0};
     struct probe p;
 

@@ -23,6 +23,7 @@ struct turn {
 #define LEARNS 1u
 #define TLS    2u
 #define NEEDS  4u
+#define TELLS  8u
 
 /* Instead of what it hears: the handshake is done. */
 #define SHAKEN "(shaken)"
@@ -105,6 +106,23 @@ static const struct row row[] = {
      PROBE_SICK,
      "it refuses STLS"},
     {TLS, {GREET, {"-ERR\r\n", QUIT}}, PROBE_HEALTHY},
+    {TELLS, {{"+OK x\r\n", QUIT}}, PROBE_HEALTHY},
+    {TELLS | LEARNS,
+     {{"+OK x\r\n", "XCLIENT\r\n"}, {"+OK Updated\r\n", CAPA}, {"+OK\r\nNEW\r\n.\r\n", QUIT}},
+     PROBE_HEALTHY,
+     .learned = "NEW\n"},
+    {TELLS | LEARNS,
+     {{"+OK x\r\n", "XCLIENT\r\n"}, {"+OK You are not from trusted IP - ignoring\r\n", ""}},
+     PROBE_SICK,
+     "it does not trust our XCLIENT"},
+    {TELLS | LEARNS | TLS,
+     {GREET,
+      {"+OK\r\nSTLS\r\n.\r\n", STLS},
+      {"+OK\r\n", ""},
+      {SHAKEN, "XCLIENT\r\n"},
+      {"-ERR\r\n", ""}},
+     PROBE_SICK,
+     "it refuses XCLIENT"},
     {TLS | LEARNS,
      {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"-ERR\r\n", CAPA}, {"+OK\r\nOLD\r\n.\r\n", QUIT}},
      PROBE_HEALTHY,
@@ -136,7 +154,8 @@ static void look(const struct row *r, size_t cut)
     const struct probe_wish wish = {.hostname = "mail.example",
                                     .learns = (r->wish & LEARNS) != 0,
                                     .starts_tls = (r->wish & TLS) != 0,
-                                    .needs_tls = (r->wish & NEEDS) != 0};
+                                    .needs_tls = (r->wish & NEEDS) != 0,
+                                    .tells_identity = (r->wish & TELLS) != 0};
     struct probe_step step = {.state = PROBE_GOING};
     char window[256];
     struct probe p;
