@@ -31,6 +31,7 @@ struct backend_try {
     bool has_failed;      /* it has, or an address of it */
     bool is_tls_hopeless; /* the handshake has failed at the address in hand, and we may do without
                            */
+    bool is_left_out;     /* one of them can't be reached from the client's address */
     enum end failure;     /* the last one, for the client; END_NONE: none was met */
     struct quota *load;   /* that of the one in hand: the session counts there; NULL: nowhere */
 };

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/inet.h"
+
 /* RFC 8305, section 5: the connection attempt delay. */
 #define JOIN_MS 250
 
@@ -45,6 +47,17 @@ struct dial_from dial_from_texts(const char *v4, const char *v6)
     return from;
 }
 
+struct dial_from dial_from_client(const struct address *client)
+{
+    struct dial_from from = {.is_transparent = true};
+
+    if (client->family == ADDRESS_V4)
+        from.v4 = inet_write(client);
+    else if (client->family == ADDRESS_V6)
+        from.v6 = inet_write(client);
+    return from;
+}
+
 /* NULL: any. */
 static const union board_address *source(const struct dial *d, sa_family_t family)
 {
@@ -76,22 +89,59 @@ static bool bind_source(const struct dial *d, int fd, sa_family_t family)
     return bind(fd, &any_port.any, length(&any_port)) == 0;
 }
 
+/* From ::1 nothing leaves the machine, and nobody says so; for IPv4 the kernel does. */
+static bool can_meet(const union board_address *from, const union board_address *to)
+{
+    return from != NULL &&
+           (from->any.sa_family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&from->v6.sin6_addr) ||
+            IN6_IS_ADDR_LOOPBACK(&to->v6.sin6_addr));
+}
+
+/* Where an address is no host's (multicast, broadcast, `any`) the kernel takes one of this machine
+ * instead, and the backend would meet somebody whom it may trust. */
+static bool is_shown(const struct dial *d, int fd, sa_family_t family)
+{
+    const union board_address *from = source(d, family);
+    union board_address own;
+    socklen_t len = sizeof own;
+
+    if (getsockname(fd, &own.any, &len) < 0)
+        return false;
+    if (family == AF_INET6)
+        return IN6_ARE_ADDR_EQUAL(&own.v6.sin6_addr, &from->v6.sin6_addr);
+    return own.v4.sin_addr.s_addr == from->v4.sin_addr.s_addr;
+}
+
+/* False: errno. */
+static bool connect_from(const struct dial *d, int fd, const union board_address *to)
+{
+    const sa_family_t family = to->any.sa_family;
+
+    if (!bind_source(d, fd, family) ||
+        (connect(fd, &to->any, length(to)) < 0 && errno != EINPROGRESS)) {
+        if (d->from.is_transparent && errno == EINVAL) /* what the kernel takes for no source */
+            errno = DIAL_LEFT_OUT;
+        return false;
+    }
+    errno = DIAL_LEFT_OUT;
+    return !d->from.is_transparent || is_shown(d, fd, family);
+}
+
 /* -1: errno. */
 static int begin_to_connect(const struct dial *d, const union board_address *to)
 {
     const sa_family_t family = to->any.sa_family;
     int fd, error;
 
-    if (d->from.is_transparent && source(d, family) == NULL) {
-        errno = EAFNOSUPPORT;
+    if (d->from.is_transparent && !can_meet(source(d, family), to)) {
+        errno = DIAL_LEFT_OUT;
         return -1;
     }
     fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     set_options(fd);
-    if (bind_source(d, fd, family) &&
-        (connect(fd, &to->any, length(to)) == 0 || errno == EINPROGRESS))
+    if (connect_from(d, fd, to))
         return fd;
     error = errno; /* close may set it anew */
     close(fd);
@@ -121,6 +171,11 @@ const char *dial_words(int error)
 
 static void note_failure(struct dial *d, const struct dial_lane *l, int error)
 {
+    if (d->from.is_transparent && error == DIAL_LEFT_OUT) {
+        if (d->error == 0)
+            d->error = error;
+        return;
+    }
     if (!dial_is_our_shortage(d->error))
         d->error = error;
     if (d->on_failed != NULL)

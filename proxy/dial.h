@@ -6,11 +6,13 @@
 #ifndef STARTTLSD_DIAL_H
 #define STARTTLSD_DIAL_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <ev.h>
 
+#include "protocols/address.h"
 #include "proxy/board.h"
 #include "proxy/deadline.h"
 
@@ -18,11 +20,16 @@
  * Ports are not looked at. */
 struct dial_from {
     union board_address v4, v6; /* AF_UNSPEC: any */
-    bool is_transparent; /* addresses of others (CAP_NET_RAW); a family without one is left out */
+    bool
+        is_transparent; /* addresses of others (CAP_NET_RAW); what can't be reached from them is left
+                            out, without a word */
 };
 
 /* Numeric addresses as the configuration has them; NULL: any. */
 struct dial_from dial_from_texts(const char *v4, const char *v6);
+
+/* As if we were that client; ADDRESS_NONE reaches nobody. */
+struct dial_from dial_from_client(const struct address *client);
 
 /* One family. */
 struct dial_lane {
@@ -78,6 +85,9 @@ void dial_stop(struct dial *d);
 /* This error says nothing of the backend: we lack descriptors, memory or ports, or the address that
  * we were told to come from. */
 bool dial_is_our_shortage(int error);
+
+/* is_transparent: the error where nothing else was met than addresses that nobody reaches from there. */
+#define DIAL_LEFT_OUT EAFNOSUPPORT
 
 /* In words; constant, or the C library's. */
 const char *dial_words(int error);

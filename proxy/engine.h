@@ -43,6 +43,7 @@ struct engine {
     ev_prepare turn;               /* the loop is about to wait */
     ev_idle awake;                 /* tasks are left: it must not */
     bool is_draining, is_stopping; /* a stop is a drain too */
+    bool is_transparent;           /* this process may connect from clients' addresses */
     uint64_t next_id;              /* of a session; begins at random */
     void (*on_empty)(void *context);
     void *context;

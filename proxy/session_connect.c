@@ -5,10 +5,27 @@
 #include "proxy/session.h"
 #include "proxy/session_log.h"
 
+/* A backend that knows whom it refuses may mean the client: a ban, a limit of its own. One that does
+ * not answer a client's address may only lack the way back to it. Neither may close it to all others:
+ * the scout looks for itself. */
+static bool concerns_all(const struct session *s, enum end failure)
+{
+    switch (s->service->config->identity) {
+    case IDENTITY_NONE: return true;
+    case IDENTITY_TRANSPARENT: return false;
+    case IDENTITY_PROXY_V1:
+    case IDENTITY_PROXY_V2:
+    case IDENTITY_XCLIENT:
+    case IDENTITY_ID: return failure != END_BACKEND_REFUSED;
+    }
+    return true;
+}
+
 static void note_failure(struct session *s, enum end failure, const char *why)
 {
     s->try.failure = failure;
-    s->try.has_failed = true;
+    if (concerns_all(s, failure))
+        s->try.has_failed = true;
     session_log_backend_failed(s, why);
 }
 
@@ -52,6 +69,8 @@ static void set_state(struct session *s, enum backend_state state)
 
 static void give_up(struct session *s)
 {
+    if (s->try.failure == END_NONE && s->try.is_left_out)
+        note_failure(s, END_BACKEND_REFUSED, "no way to it from the client's address");
     s->backend_state = BACKEND_STATE_NONE;
     quota_leave(s->quota, &s->place);
     session_stop_dialling(s);
@@ -107,13 +126,17 @@ static bool has_turn(struct session *s)
 /* The backend in hand is dialled; or that ends the session. False: another one has to be found. */
 static bool has_begun(struct session *s, bool is_dialling)
 {
-    if (is_dialling)
+    if (is_dialling) {
         set_state(s, BACKEND_STATE_CONNECTING);
-    else if (dial_is_our_shortage(s->dial->error))
+        return true;
+    }
+    if (dial_is_our_shortage(s->dial->error)) {
         session_fail(s, dial_words(s->dial->error));
-    else
-        return false;
-    return true;
+        return true;
+    }
+    if (s->dial->error == DIAL_LEFT_OUT)
+        s->try.is_left_out = true;
+    return false;
 }
 
 /* The same backend, maybe at another address: that one has not failed at TLS. */
@@ -168,10 +191,18 @@ static bool has_dial(struct session *s)
     return true;
 }
 
+static bool is_transparent(const struct session *s)
+{
+    return s->service->config->identity == IDENTITY_TRANSPARENT;
+}
+
 static bool dial_backend(struct session *s)
 {
-    return dial_start(s->dial, backend_in_hand(&s->try, s->snapshot, s->service),
-                      &s->service->pool->from, s->service->config->connect_timeout_ms);
+    const struct dial_from from =
+        is_transparent(s) ? dial_from_client(&s->identity.client) : s->service->pool->from;
+
+    return dial_start(s->dial, backend_in_hand(&s->try, s->snapshot, s->service), &from,
+                      s->service->config->connect_timeout_ms);
 }
 
 void session_connect(struct session *s)
@@ -180,6 +211,10 @@ void session_connect(struct session *s)
         session_set_phase(s, PHASE_BACKEND);
     if (!session_can_be_told(s)) {
         give_up_unknown(s);
+        return;
+    }
+    if (is_transparent(s) && !s->engine->is_transparent) {
+        session_fail(s, "identity = transparent came with a reload, and needs a restart");
         return;
     }
     if (!has_turn(s))

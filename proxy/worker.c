@@ -259,6 +259,7 @@ int worker_run(struct channel *channel, const struct message_start *start)
         log_event(LEVEL_ERROR, "server.failed", "step", "memory", NULL);
         w.status = 3;
     } else {
+        w.engine->is_transparent = start->privileges.is_transparent;
         channel_watch(channel, w.loop, on_message, on_alone, &w);
         ev_run(w.loop, 0);
     }

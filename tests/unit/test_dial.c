@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "proxy/dial.h"
+#include "proxy/inet.h"
 
 #define LONG_MS  5000
 #define SHORT_MS 100
@@ -412,16 +413,74 @@ static void without_descriptors_nothing_begins(void **state)
     assert_true(dial_is_our_shortage(EMFILE));
 }
 
+static struct dial_from client_at(const char *text)
+{
+    const union board_address a = address_of(text);
+    const struct address client = inet_read(&a);
+
+    return dial_from_client(&client);
+}
+
 /* From our own address it would be another client. */
 static void a_client_of_one_family_is_never_shown_by_the_other(void **state)
 {
-    const struct dial_from from = {.v4 = address_of("127.0.0.9"), .is_transparent = true};
+    const struct dial_from from = client_at("127.0.0.9");
 
     if (!has_v6())
         skip();
     add_listening("::1");
     assert_false(start_from(&from));
-    assert_int_equal(dial.error, EAFNOSUPPORT);
+    assert_int_equal(dial.error, DIAL_LEFT_OUT);
+    assert_int_equal(got.failures, 0);
+}
+
+static void a_client_without_an_address_is_shown_to_nobody(void **state)
+{
+    const struct address nobody = {0};
+    const struct dial_from from = dial_from_client(&nobody);
+
+    add_listening("127.0.0.1");
+    assert_false(start_from(&from));
+    assert_int_equal(dial.error, DIAL_LEFT_OUT);
+}
+
+static void is_shown_to_nobody(const char *client)
+{
+    const struct dial_from from = client_at(client);
+
+    assert_false(start_from(&from));
+    assert_int_equal(dial.error, DIAL_LEFT_OUT);
+}
+
+/* What balancers may say, and what the kernel takes for `no matter which`. */
+static void an_address_that_no_host_has_is_shown_to_nobody(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    add_listening("127.0.0.1");
+    is_shown_to_nobody("0.0.0.0");
+    is_shown_to_nobody("224.0.0.5");
+    is_shown_to_nobody("255.255.255.255");
+    is_shown_to_nobody("127.255.255.255");
+}
+
+static void nor_is_one_of_ipv6(void **state)
+{
+    if (geteuid() != 0 || !has_v6())
+        skip();
+    add_listening("::1");
+    is_shown_to_nobody("::");
+    is_shown_to_nobody("ff02::1");
+    is_shown_to_nobody("fe80::1");
+}
+
+/* The kernel would send into nowhere, and wait for an answer. */
+static void from_the_loopback_of_ipv6_nothing_is_sent_away(void **state)
+{
+    const union board_address elsewhere = address_of("2001:db8::1");
+
+    add(&elsewhere);
+    is_shown_to_nobody("::1");
 }
 
 /* Names move while they are dialled. */
@@ -470,6 +529,10 @@ int main(void)
         TEST(our_shortage_outlives_other_failures),
         TEST(without_descriptors_nothing_begins),
         TEST(a_client_of_one_family_is_never_shown_by_the_other),
+        TEST(a_client_without_an_address_is_shown_to_nobody),
+        TEST(an_address_that_no_host_has_is_shown_to_nobody),
+        TEST(nor_is_one_of_ipv6),
+        TEST(from_the_loopback_of_ipv6_nothing_is_sent_away),
         TEST(addresses_may_go_meanwhile),
         TEST(stopped_it_says_nothing),
     };
