@@ -38,7 +38,7 @@ CC := $(CC_$(VARIANT))
 endif
 
 # All CPUs, unless the caller has said how many.
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -123,10 +123,11 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(ARCHIVES)
 
 # ---- Testing ------------------------------------------------------------------------------------
 
-unit: $(UNIT) ## unit tests (cmocka)
-	@for test in $(UNIT); do \
-	    $(ASAN) $$test >$$test.log 2>&1 || { cat $$test.log; echo "$$test: failed"; exit 1; }; \
-	    sed -n "s|.*PASSED.*\] \(.*\)\.|$$test: \1 passed|p" $$test.log; done
+unit: $(UNIT:%=run-%) ## unit tests (cmocka)
+
+$(UNIT:%=run-%): run-%: %
+	@$(ASAN) $* >$*.log 2>&1 || { cat $*.log; echo "$*: failed"; exit 1; }; \
+	sed -n "s|.*PASSED.*\] \(.*\)\.|$*: \1 passed|p" $*.log
 
 differential: $(DIFFER) ## COUNT (12000) dialogues from SEED (1) on, read again by readers that know the RFCs alone
 	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT) $(PROTOCOL)
@@ -141,9 +142,9 @@ asan: ## all of these tests under address and undefined-behaviour sanitizers, wi
 	@$(MAKE) --no-print-directory VARIANT=asan COUNT=2000 differential
 	@$(MAKE) --no-print-directory VARIANT=asan e2e
 
-fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds, two at a time (libFuzzer)
+fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds (libFuzzer)
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
-	@$(MAKE) --no-print-directory -j 2 $(patsubst tests/fuzz/fuzz_%.c,fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
+	@$(MAKE) --no-print-directory $(patsubst tests/fuzz/fuzz_%.c,fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
 
 bench: $(B)/starttlsd ## what TLS towards the backend costs: CPU of a worker for bulk, with it and without
 	@$(PYTHON) bench/reencryption.py --program $(B)/starttlsd $(BENCH_ARGS)
@@ -193,5 +194,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test peers deps unit differential e2e asan fuzz bench fuzzers objects lint format docs install dist clean help
+.PHONY: all demo test peers deps unit $(UNIT:%=run-%) differential e2e asan fuzz bench fuzzers objects lint format docs install dist clean help
 .SECONDARY:
