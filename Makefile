@@ -9,7 +9,7 @@ docdir      ?= $(prefix)/share/doc/starttlsd
 unitdir     ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 CC          ?= cc
-CFLAGS      ?= -O2 -g
+CFLAGS      ?= $(or $(CFLAGS_$(VARIANT)),-O2 -g)
 # The distribution's own: pytest comes from its packages.
 PYTHON      ?= /usr/bin/python3
 
@@ -28,6 +28,7 @@ COMPILE_asan    := $(SANITIZE)
 COMPILE_gcc     := $(HARDEN) -Werror
 COMPILE_clang   := $(HARDEN) -Werror
 COMPILE_fuzz    := $(SANITIZE) -fsanitize=fuzzer-no-link
+CFLAGS_asan     := -O1 -g
 LINK_asan       := $(SANITIZE)
 LINK_fuzz       := $(SANITIZE)
 CC_gcc          := gcc
@@ -116,8 +117,9 @@ $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(ARCHIVES)
 $(DIFFER): $(DIFFER).o $(B)/libprotocols.a
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^
 
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(ARCHIVES)
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+# Fuzzers meet no socket and no TLS.
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libconfig.a $(B)/libprotocols.a
+	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -linih
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
