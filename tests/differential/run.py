@@ -8,6 +8,7 @@ by its seed with a COUNT of 1 and its protocol.
 """
 
 import collections
+import concurrent.futures
 import importlib
 import os
 import random
@@ -56,7 +57,6 @@ def check_cuts(dialogue):
 
 
 def play(machine, protocol, seed, count, tally):
-    """-> True: all is well."""
     speech = importlib.import_module(f'{protocol}.dialogue')
     claims = importlib.import_module(f'{protocol}.claims')
     for number in range(seed, seed + count):
@@ -76,20 +76,26 @@ def play(machine, protocol, seed, count, tally):
     return True
 
 
+def play_all(driver, protocol, seed, count):
+    """-> True: all is well."""
+    tally, began = collections.Counter(), time.monotonic()
+    if not play(Machine(driver), protocol, seed, count, tally):
+        return False
+    if 'VERBOSE' in os.environ:
+        print(dict(tally))
+    print(f'differential: {protocol}: {count} dialogues from seed {seed}: {tally["passed"]} commands and the like '
+          f'passed, {tally["messages"]} messages, {tally["TUNNEL"]} tunnels; {time.monotonic() - began:.0f} s')
+    return True
+
+
 def main():
     driver, seed, count = sys.argv[1], int(sys.argv[2] or 1), int(sys.argv[3])
     wanted = sys.argv[4:] or list(SHARES)
-    machine = Machine(driver)
-    for protocol in wanted:
-        tally, began = collections.Counter(), time.monotonic()
-        share = -(-count * SHARES[protocol] // sum(SHARES[p] for p in wanted))
-        if not play(machine, protocol, seed, share, tally):
-            return 1
-        if 'VERBOSE' in os.environ:
-            print(dict(tally))
-        print(f'differential: {protocol}: {share} dialogues from seed {seed}: {tally["passed"]} commands and the like '
-              f'passed, {tally["messages"]} messages, {tally["TUNNEL"]} tunnels; {time.monotonic() - began:.0f} s')
-    return 0
+    whole = sum(SHARES[protocol] for protocol in wanted)
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+        played = [pool.submit(play_all, driver, protocol, seed, -(-count * SHARES[protocol] // whole))
+                  for protocol in wanted]
+    return 0 if all(one.result() for one in played) else 1
 
 
 sys.exit(main())
