@@ -20,9 +20,8 @@
  * Ports are not looked at. */
 struct dial_from {
     union board_address v4, v6; /* AF_UNSPEC: any */
-    bool
-        is_transparent; /* addresses of others (CAP_NET_RAW); what can't be reached from them is left
-                            out, without a word */
+    /* They are clients' (CAP_NET_RAW). What can't be reached from them is left out without a word. */
+    bool is_transparent;
 };
 
 /* Numeric addresses as the configuration has them; NULL: any. */

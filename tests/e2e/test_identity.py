@@ -2,6 +2,7 @@
 """identity: Postfix and Dovecot know who the client is, by their own logs, whoever carries the word; and a backend
 that is to be told and cannot be is not used."""
 import re
+import time
 from ipaddress import ip_address
 
 import pytest
@@ -249,3 +250,26 @@ def test_a_backend_that_refuses_it_is_not_used(gateway, backend, port):
         client.starttls()
         assert client.command("EHLO client.test").startswith("421 4.4.1")
     assert server.wait_for("session.end", client_port=str(port))["end"] == "backend_refused"
+
+
+class Bans(Proxied):
+    """One client, whom it knows by the header."""
+
+    def __call__(self, connection):
+        header = proxy_protocol.Header(connection.sock)
+        if str(header.client) == "127.0.0.9":
+            connection.send(b"554 5.7.1 not you\r\n")
+        else:
+            self.script(connection)
+
+
+def test_a_client_that_is_banned_closes_the_backend_to_nobody(gateway, backend):
+    server = gateway(backend(Bans(Script())), tls="none", identity="proxy-v2", process={"workers": 1})
+    for _ in range(3):
+        with Client(server.port, source="127.0.0.9") as client:
+            assert client.greeting.startswith("421 4.4.1")
+    time.sleep(1.5)  # the scout reads every second what sessions met, and says nothing when it is well
+    with Client(server.port, source="127.0.0.8") as client:
+        assert client.greeting.startswith("220")
+        client.quit()
+    assert not server.events("backend.down")
