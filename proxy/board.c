@@ -301,9 +301,19 @@ void board_get_learned(struct board *b, size_t backend, struct learned *value)
     get(b, TABLE_LEARNED, backend, value, is_sane_learned);
 }
 
+static uint32_t version(const struct board *b, enum table t, size_t backend)
+{
+    return atomic_load_explicit(&record(b, t, backend)->sequence, memory_order_relaxed);
+}
+
+uint32_t board_backend_version(const struct board *b, size_t backend)
+{
+    return version(b, TABLE_BACKEND, backend);
+}
+
 uint32_t board_learned_version(const struct board *b, size_t backend)
 {
-    return atomic_load_explicit(&record(b, TABLE_LEARNED, backend)->sequence, memory_order_relaxed);
+    return version(b, TABLE_LEARNED, backend);
 }
 
 void board_put_experience(struct board *b, size_t backend, const struct board_experience *value)

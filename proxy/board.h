@@ -69,9 +69,11 @@ void board_put_backend(struct board *b, size_t backend, const struct board_backe
 void board_get_backend(struct board *b, size_t backend, struct board_backend *value);
 /* Reader: the copy that it keeps. Borrowed as long as the board is open; changes with every get. */
 const struct board_backend *board_see_backend(struct board *b, size_t backend);
+/* Changes with every put, so that a reader can tell without a copy. */
+uint32_t board_backend_version(const struct board *b, size_t backend);
 
 /* What the scout has learned of a backend's capabilities: a table of its own, since few sessions
- * ask. version: changes with every put, so that a reader can tell without a copy. */
+ * ask. version: as above. */
 void board_put_learned(struct board *b, size_t backend, const struct learned *value);
 void board_get_learned(struct board *b, size_t backend, struct learned *value);
 uint32_t board_learned_version(const struct board *b, size_t backend);

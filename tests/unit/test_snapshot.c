@@ -136,6 +136,13 @@ static void learn(struct board *scout, size_t backend, const char *keyword)
     board_put_learned(scout, backend, &l);
 }
 
+static void put_health(struct board *scout, size_t backend, enum backend_health health)
+{
+    struct board_backend b = {.health = health, .is_resolved = true};
+
+    board_put_backend(scout, backend, &b);
+}
+
 static void knows(const struct learned *l, const char *text)
 {
     assert_non_null(l);
@@ -161,17 +168,21 @@ static void what_backends_have_in_common_follows_the_board(void **state)
     assert_null(snapshot_learned(s, &s->service[0])); /* it does not want to know */
     assert_null(snapshot_learned(s, &s->service[1]));
     learn(scout, 2, "SIZE 1");
+    assert_null(snapshot_learned(s, &s->service[1])); /* the other may have nothing of it */
+    put_health(scout, 1, BACKEND_DOWN);
     first = snapshot_learned(s, &s->service[1]);
-    knows(first, "SIZE 1\n");
+    knows(first, "SIZE 1\n"); /* who is down gets no session */
+    put_health(scout, 1, BACKEND_UP);
+    assert_null(snapshot_learned(s, &s->service[1]));
     learn(scout, 1, "SIZE 2");
     assert_ptr_equal(snapshot_learned(s, &s->service[1]), first);
     knows(first, "SIZE\n");
-    learn(scout, 1, NULL); /* down */
-    knows(snapshot_learned(s, &s->service[1]), "SIZE 1\n");
     learn(scout, 1, "");
     knows(snapshot_learned(s, &s->service[1]), "");
     learn(scout, 1, NULL);
-    learn(scout, 2, NULL);
+    assert_null(snapshot_learned(s, &s->service[1]));
+    put_health(scout, 2, BACKEND_DOWN);
+    put_health(scout, 1, BACKEND_DOWN);
     assert_null(snapshot_learned(s, &s->service[1]));
     board_close(scout);
     snapshot_put(s);
