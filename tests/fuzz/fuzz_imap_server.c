@@ -312,9 +312,11 @@ static const char *read_on_the_way(struct reader *r, struct span line, const str
 
     if (is_id)
         PROMISE(policy->tells_identity && (!wants_tls || !policy->is_backend_enforced));
+    else if (span_equals(line,
+                         span_of("a CAPABILITY"))) /* inside TLS, to hear that it will have us */
+        PROMISE(wants_tls || (r->is_secure && !policy->tells_identity));
     else
-        PROMISE(wants_tls && (span_equals(line, span_of("a CAPABILITY")) ||
-                              span_equals(line, span_of("b STARTTLS"))));
+        PROMISE(wants_tls && span_equals(line, span_of("b STARTTLS")));
     return answer_on_the_way(r, line.data[0], whim);
 }
 

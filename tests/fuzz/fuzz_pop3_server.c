@@ -223,7 +223,8 @@ static const char *read_on_the_way(struct reader *r, struct span line, const str
     const bool wants_tls = policy->backend_tls == BACKEND_TLS_STARTTLS && !r->is_secure;
 
     if (span_equals(line, span_of("CAPA")) || span_equals(line, span_of("STLS"))) {
-        PROMISE(wants_tls);
+        /* Inside TLS CAPA is to hear that it will have us. */
+        PROMISE(wants_tls || (line.data[0] == 'C' && r->is_secure && !policy->tells_identity));
         return line.data[0] == 'C' ? lists[whim % 8 < 4 ? whim % 8 : 0]
                                    : go_aheads[whim % 8 < 4 ? whim % 8 : 0];
     }
