@@ -33,7 +33,7 @@ static void check_text(const char text[PROBE_TEXT])
         assert(*c >= ' ' && *c <= '~');
 }
 
-/* In the order of their tags, each once. */
+/* In the order of their tags, each once, and behind TLS from the beginning. */
 static void check_said(struct span text, const struct probe *p, char *last_tag)
 {
     static const struct span known[] = {SPAN("a CAPABILITY\r\n"), SPAN("b STARTTLS\r\n"),
@@ -45,7 +45,8 @@ static void check_said(struct span text, const struct probe *p, char *last_tag)
         is_known = is_known || span_equals(text, known[i]);
     assert(is_known && text.data[0] > *last_tag);
     *last_tag = text.data[0];
-    assert(*last_tag > 'b' || (p->wish.starts_tls && !p->approach.is_secure));
+    assert(*last_tag > 'b' || p->wish.starts_tls);
+    assert(*last_tag != 'b' || !p->approach.is_secure);
     assert(*last_tag != 'd' || p->wish.learns);
     assert(*last_tag != 'c' || (p->wish.learns && p->wish.tells_identity));
     assert(*last_tag < 'c' || !p->wish.needs_tls || p->approach.is_secure);
@@ -81,9 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     imap_probe_init(&p, &wish);
     while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
         size_t piece = 1 + (data[1] * (given + 1)) % 97;
+        const char *lf = memchr(rest + given, '\n', size - given);
         char *exact;
 
         given = piece < size - given ? given + piece : size;
+        if (lf != NULL && lf < rest + given && data[0] < 128)
+            given = (size_t)(lf - rest) + 1; /* else TLS would never be reached */
         exact = malloc(given - taken);
         memcpy(exact, rest + taken, given - taken);
         step = imap_probe_step(&p, (struct span){exact, given - taken});
@@ -92,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (step.state == PROBE_START_TLS) {
             assert(taken == given && p.offers_tls && last_tag == 'b');
             probe_secured(&p);
+            last_tag = '\0';
             step = imap_probe_step(&p, (struct span){exact, 0});
             check_step(&step, 0, &p, &last_tag);
             assert(step.text.len > 0);
