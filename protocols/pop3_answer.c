@@ -27,6 +27,20 @@ static struct verdict pass_line(const struct pop3_server *p, const struct line *
 
 /* ---- the greeting ---- */
 
+/* The line, without Dovecot's offer to those whom it trusts: XCLIENT does not pass. */
+static struct span without_offer(const struct pop3_server *p, struct span greeting)
+{
+    static const struct span offer = SPAN("+OK [XCLIENT]"), ok = SPAN("+OK");
+    bool is_offered = span_starts(greeting, offer);
+    const struct span part[] = {
+        span_first(ok, is_offered ? ok.len : 0),
+        span_skip(greeting, is_offered ? offer.len : 0),
+        LINE_END,
+    };
+
+    return reply_join(p->base.space, EVENT_SPACE, part, 3);
+}
+
 /* The backend's, or what the administrator wrote in its place. window: begins with it */
 static struct verdict pass_greeting(struct pop3_server *p, struct span window)
 {
@@ -35,8 +49,8 @@ static struct verdict pass_greeting(struct pop3_server *p, struct span window)
 
     assert(found == LINE_FOUND);
     p->has_timestamp = p->base.policy->greeting == NULL;
-    return p->has_timestamp ? pass_line(p, &line)
-                            : verdict_send(SIDE_CLIENT, line.take, pop3_greeting(p));
+    return verdict_send(SIDE_CLIENT, line.take,
+                        p->has_timestamp ? without_offer(p, line.text) : pop3_greeting(p));
 }
 
 /* Where the client had none of ours, it gets the backend's; but not one from before the backend's

@@ -39,12 +39,18 @@ static void else_it_is_passed_on(void **state)
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("+OK <1.2@b> x\n"), TO_CLIENT("+OK <1.2@b> x\r\n"), NOTES(GREETED)},
     };
+    static const struct turn to_trusted[] = {
+        {EVENT(CONNECTED, BACKEND)},
+        {BACKEND("+OK [XCLIENT] Dovecot <1.2@b>\r\n"), TO_CLIENT("+OK Dovecot <1.2@b>\r\n"),
+         NOTES(GREETED)},
+    };
     static const struct turn replaced[] = {
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("+OK <1.2@b> x\r\n"), TO_CLIENT("+OK hello\r\n"), NOTES(GREETED)},
     };
     PLAY(&implicit, PLAY_FROM_SECURED, passed);
     PLAY(&none, PLAY_FROM_SECURED, passed);
+    PLAY(&none, PLAY_FROM_SECURED, to_trusted);
     PLAY(&own, PLAY_FROM_SECURED, replaced);
 }
 
