@@ -15,7 +15,6 @@ class Policy:
 
     protocol = None
     relay, bare_newline = 'unset', 'normalize'  # SMTP's
-    backend_tls, is_backend_enforced, tells_identity = 'none', False, False
 
     def __init__(self, rng):
         self.tls = rng.choice(['starttls', 'starttls', 'starttls', 'implicit', 'none'])
@@ -28,6 +27,9 @@ class Policy:
         self.has_capabilities = rng.random() < 0.1
         self.allows = rng.random() < 0.1
         self.hides_auth = rng.random() < 0.05
+        self.backend_tls = rng.choice(['none', 'none', 'starttls', 'implicit'])
+        self.is_backend_enforced = rng.random() < 0.5
+        self.tells_identity = rng.random() < 0.25
 
     def __str__(self):
         return ' '.join(f'{k}={v}' for k, v in vars(self).items())
@@ -129,6 +131,12 @@ class Dialogue:
         self.links[-1].greet()
 
     def deliver(self):
+        has_done = self.turn()
+        if self.links and not self.links[-1].way.is_done:
+            self.links[-1].way.check(self.machine)
+        return has_done
+
+    def turn(self):
         """One step of the world outside. -> False: it has nothing to do."""
         machine = self.machine
         if machine.is_over:

@@ -3,13 +3,16 @@
 
 
 class Server:
+    Way = None
+
     def __init__(self, rng, dialogue):
         self.rng, self.dialogue, self.phase = rng, dialogue, dialogue.phases[-1]
         self.queue = []
         self.said = b''
         self.unseen = b''  # what came through the tunnel
         self.items = []
-        self.has_greeted = False  # well, and that was read
+        self.way = self.Way(self, dialogue.policy)
+        self.has_greeted = False  # well, and that was read; or the way behind it has led to the gate
         self.lie = None  # what it said that no server may say here, if it did
         self.said_goodbye = False
         self.is_closing = self.is_silent = False
@@ -37,6 +40,9 @@ class Server:
         octets = self.queue.pop(0)
         while self.queue and self.rng.random() < 0.2:
             octets += self.queue.pop(0)
+        if self.way.is_needed and not self.way.is_done:
+            self.way.delivered(octets)
+            return octets
         self.said += octets
         if not self.has_greeted:
             self.dialogue.depends_on_cuts = self.dialogue.depends_on_cuts or octets.count(b'\n') > 1 or len(self.queue) > 0
@@ -45,7 +51,7 @@ class Server:
 
     def greeted(self, is_good):
         """What comes in one breath with the greeting answers nothing that it can know of."""
-        self.has_greeted = is_good and self.replies.at == len(self.replies.octets)
+        self.has_greeted = self.way.is_done = is_good and self.replies.at == len(self.replies.octets)
         if not self.has_greeted:
             self.tell_lie('its greeting')
 

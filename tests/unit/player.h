@@ -202,6 +202,7 @@ static inline void player_start_tls(struct player *p, enum side side, const stru
     PROMISE(side == SIDE_CLIENT && v->text.len > 0);
     octets_add(&p->received[SIDE_CLIENT], v->text.data, v->text.len);
     p->is_shaking = true;
+    p->is_tls_hopeless = false; /* all backends are there again */
     player_leave_backend(p);
 }
 

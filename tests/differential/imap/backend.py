@@ -4,6 +4,7 @@
 import base64
 
 from imap.reader import GREETING_MAX, ResponseReader, ServerReader
+from imap.way import Way
 from judge import Misread
 from server import Server
 
@@ -19,6 +20,8 @@ UNCLEAR = [b'* LIST "a {5}\r\n', b'* 1 FETCH (X{5}\r\n', b'* X a{3}\r\nabc\r\n',
 
 
 class Backend(Server):
+    Way = Way
+
     def __init__(self, rng, dialogue):
         super().__init__(rng, dialogue)
         self.reader, self.replies = ServerReader(), ResponseReader()
@@ -57,7 +60,9 @@ class Backend(Server):
 
     def greet(self):
         rng = self.rng
-        if rng.random() < 0.05:
+        if self.way.is_needed:
+            self.way.greet()
+        elif rng.random() < 0.05:
             self.put(rng.choice([b'* BYE no\r\n', b'* PREAUTH welcome\r\n', b'garbage\r\n', b'* NO x\r\n', b'* OK x\r\n* OK early\r\n', b'+ go\r\n', b'a1 OK x\r\n', b'* OK x {5}\r\n']))
         elif rng.random() < 0.5:
             self._line(b'* OK [' + self._capabilities() + b'] ready')
@@ -177,6 +182,8 @@ class Backend(Server):
             self.said_goodbye = self.said_goodbye or response.status == 'BYE'
         elif not self.reader.answer(response):
             self.tell_lie(f'{response} to {item}')
+        elif response.tag == b'+' and state == 'ask' and self.replies.at < len(self.replies.octets):
+            self.tell_lie(f'more, in one breath with {response}: it cannot be asked for anything yet')
         if self.lie is None:
             self.responses.append((response, item, state, has_secret))
             if response.capabilities:

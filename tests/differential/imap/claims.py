@@ -93,7 +93,8 @@ def told_by(dialogue, link, spared):
     policy, spared = dialogue.policy, set(spared)
     greeting_is_ours = policy.tls == 'starttls' or policy.has_greeting
     for i, (response, item, state, has_secret) in enumerate(link.responses):
-        if i == 0 and greeting_is_ours or response.tag == b'+' and state == 'ask' or not is_theirs(response):
+        is_greeting = i == 0 and not link.way.is_needed
+        if is_greeting and greeting_is_ours or response.tag == b'+' and state == 'ask' or not is_theirs(response):
             continue
         if item is not None and is_goodbye(dialogue, item) and item.tag == b'starttlsd':
             return

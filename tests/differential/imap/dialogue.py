@@ -20,7 +20,11 @@ class Dialogue(dialogue.Dialogue):
 
     def to_backend(self, kind, is_end, octets):
         self.log.append((f'to backend ({kind})', octets))
-        self.links[-1].on_octets(octets)
+        link = self.links[-1]
+        if link.way.is_needed and not link.way.is_done:
+            link.way.hear(octets)
+        else:
+            link.on_octets(octets)
 
     def owes(self):
         return any(not link.has_greeted or link.reader.state in ('stop', 'ask') for link in self.links[-1:])

@@ -5,6 +5,7 @@ import base64
 
 from judge import Misread
 from pop3.reader import LINE_MAX, ReplyReader, ServerReader
+from pop3.way import Way
 from server import Server
 
 HIDDEN = [b'STLS', b'stls', b'XCLIENT', b'XOIP', b'FORWARD', b'xforward NAME', b'PROXY', b'X-LEGACY', b'STARTTLS', b'\tXOIP', b' STLS', b'..STLS']
@@ -16,6 +17,8 @@ CODES = [b'', b' [AUTH]', b' [AUTH]', b' [IN-USE]', b' [SYS/TEMP]', b' [sys/perm
 
 
 class Backend(Server):
+    Way = Way
+
     def __init__(self, rng, dialogue):
         super().__init__(rng, dialogue)
         self.reader, self.replies = ServerReader(), ReplyReader()
@@ -40,7 +43,9 @@ class Backend(Server):
 
     def greet(self):
         rng = self.rng
-        if rng.random() < 0.05:
+        if self.way.is_needed:
+            self.way.greet()
+        elif rng.random() < 0.05:
             rng.choice([self._err, lambda: self.put(b'garbage\r\n'), lambda: self.put(b'+ go\r\n'), lambda: self.put(b'+OK x\r\n+OK early\r\n')])()
         else:
             self._ok(rng.choice([b'ready', b'<1896.697170952@dbc.mtview.ca.us>']))

@@ -34,7 +34,7 @@ def check_passed(policy, link, item):
     if item.kind == 'command':
         must(item.verb in VERBS or item.verb == b'WIZ' and policy.allows, f'not on the list: {item}')
         must(not item.is_login and item.verb not in (b'USER', b'AUTH') or may_log_in(policy, link.phase.is_tls), f'in the clear: {item}')
-        must(item.verb != b'APOP' or policy.tls != 'starttls' and not policy.has_greeting, f'the client never saw its timestamp: {item}')
+        must(item.verb != b'APOP' or policy.tls != 'starttls' and not policy.has_greeting and not link.way.is_needed, f'the client never saw its timestamp: {item}')
         must(item.verb != b'AUTH' or not policy.hides_auth, f'hidden: {item}')
         must(item.verb != b'AUTH' or is_offered(item.argument.split(b' ')[0]), f'cannot pass a proxy: {item}')
         must(item.verb in (b'USER', b'PASS') or item.octets.isascii() and b'\t' not in item.octets, f'two readers: {item}')
@@ -55,7 +55,8 @@ def lines_of(reply):
 
 
 def is_offered(mechanism):
-    return mechanism.upper() not in NOT_OFFERED and not re.search(rb'.-PLUS\Z', mechanism.upper())
+    """RFC 4422, section 3.1: up to 20 characters."""
+    return len(mechanism) <= 20 and mechanism.upper() not in NOT_OFFERED and not re.search(rb'.-PLUS\Z', mechanism.upper())
 
 
 def expected_list(policy, item, said):
@@ -149,8 +150,9 @@ def read_phase(dialogue, phase):
         greeting = replies.next(False, needs_crlf=True)
         must(greeting or is_last, 'no greeting')
         must(greeting is None or greeting[0] in ('+OK', '-ERR'), f'greeting {greeting}')
-        if policy.tls == 'starttls' and greeting:
-            must(b'<' not in greeting[1], f'a timestamp that is not the backend\'s: {greeting}')
+        is_ours = policy.tls == 'starttls' or any(link.way.is_needed for link in dialogue.links if link.phase is phase and link.has_greeted)
+        if is_ours and greeting:
+            must(b'<' not in greeting[1] and b'#' not in greeting[1], f'another\'s greeting, and not ours: {greeting}')
     reader = ClientReader(phase.sent, replies)
     reader.read()
     for item in reader.items:

@@ -18,8 +18,7 @@ SHOWN = [b'PIPELINING', b'8BITMIME', b'SIZE 1000000', b'size 40', b'DSN', b'SIZE
 class Backend:
     def __init__(self, rng, dialogue):
         self.rng, self.dialogue, self.phase = rng, dialogue, dialogue.phases[-1]
-        before = dialogue.links[-1].way if dialogue.links else None
-        self.way = Way(self, dialogue.policy, before is not None and before.has_failed and not dialogue.policy.is_backend_enforced)
+        self.way = Way(self, dialogue.policy)
         self.reader = ServerReader()
         self.queue = []  # (octets, code and number of the reply that they complete)
         self.things = []  # what the module says that it passed: [kind, is_whole, octets]

@@ -14,9 +14,6 @@ class Policy(dialogue.Policy):
         super().__init__(rng)
         self.relay = rng.choice(['backend', 'domains', 'login'])
         self.bare_newline = rng.choice(['normalize', 'normalize', 'reject', 'pass'])
-        self.backend_tls = rng.choice(['none', 'none', 'starttls', 'implicit'])
-        self.is_backend_enforced = rng.random() < 0.5
-        self.tells_identity = rng.random() < 0.25
 
 
 class Dialogue(dialogue.Dialogue):
@@ -29,7 +26,8 @@ class Dialogue(dialogue.Dialogue):
         self.log.append((f'to backend ({kind}{"" if is_end else "…"})', octets))
         link = self.links[-1]
         if not link.way.is_done:
-            link.way.hear(kind, octets)
+            assert kind == 'own', f'{kind} before the gate: {octets!r}'
+            link.way.hear(octets)
             return
         things = link.things
         if things and not things[-1][1]:
@@ -40,12 +38,6 @@ class Dialogue(dialogue.Dialogue):
             things.append([kind, is_end, octets])
         for item in link.on_octets(octets, kind == 'own'):
             item.is_logged_in = link.is_logged_in
-
-    def deliver(self):
-        has_done = super().deliver()
-        if self.links and not self.links[-1].way.is_done:
-            self.links[-1].way.check(self.machine)
-        return has_done
 
     def owes(self):
         """Some backend has not answered all that it was asked."""
