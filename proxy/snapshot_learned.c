@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What all backends of a service announce. The scout's board says when there is something new, so
- * that a session that opens reads one number for each backend. */
+ * that a session that opens reads two numbers for each backend. */
 #include "proxy/snapshot_learned.h"
 
 #include <stdlib.h>

@@ -6,11 +6,11 @@
 #include "proxy/snapshot.h"
 
 /*
- * What the backends of this service have in common: those that the scout has asked and that are not
- * down. Brought up to date by the call, if the board has changed; valid as long as the snapshot,
- * and another text after the next call.
+ * What the backends of this service have in common, those left out that are down. Brought up to date
+ * by the call, if the board has changed; valid as long as the snapshot, and another text after the
+ * next call.
  *
- * NULL: nothing is known, or the service does not want to know
+ * NULL: nothing is known of one of them, or the service does not want to know
  */
 const struct learned *snapshot_learned(const struct snapshot *s,
                                        const struct snapshot_service *service);
