@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Several backends, and names with several addresses: who is chosen, who is passed over, and what clients notice."""
 import collections
+import pathlib
 import socket
+import struct
 import threading
 import time
 
@@ -9,6 +11,7 @@ import pytest
 
 from backends import Script
 from clients import Client, message
+from dialects import IMAP, POP3
 from gateway import PATIENCE, eventually
 
 FORMS = ["failover", "roundrobin", "leastconn", "source"]
@@ -63,6 +66,25 @@ def addresses(*backends):
     return " ".join(getattr(backend, "address", backend) for backend in backends)
 
 
+class Unheard:
+    """A port where SYNs are dropped: its queue is full."""
+
+    def __init__(self, host, port):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, port), family=family, backlog=0)
+        self.fillers = [socket.socket(family) for _ in range(3)]
+        for filler in self.fillers:
+            filler.setblocking(False)
+            filler.connect_ex((host, port))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in (*self.fillers, self.listener):
+            sock.close()
+
+
 class Visit:
     """A session in the clear: the backend's greeting comes first."""
 
@@ -112,6 +134,38 @@ def test_every_form_passes_over_who_is_no_good(pools, backend, named, free_port)
     assert collections.Counter(found) == {(form, "good"): 6 for form in FORMS}
     assert server.events("backend.failed", reason="no greeting in time")
     assert server.events("backend.failed", reason="Connection refused")
+
+
+@pytest.mark.parametrize("dialect", [IMAP, POP3], ids=lambda dialect: dialect.protocol)
+def test_mailboxes_likewise(pools, backend, dialect, free_port):
+    good = backend(dialect.script())
+    pool = addresses(f"127.0.0.1:{free_port()}", backend(lambda connection: connection.send(dialect.unready)), good)
+    server = pools({"box": {"protocol": dialect.protocol, "backend": pool}})
+    for _ in range(3):
+        assert Visit(server.ports["box"]).greeting.startswith((b"* OK", b"+OK"))
+    assert {line["backend"] for line in server.events("session.end")} <= {good.address}
+
+
+def connecting(port):
+    """How many sockets of this machine have sent a SYN to that port, and heard nothing."""
+    rows = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(row.split()[2].endswith(f":{port:04X}") and row.split()[3] == "02" for row in rows)
+
+
+def test_a_way_that_is_never_found_ends_with_its_session(pools, free_port):
+    """The client goes, or we do, while SYNs go unheard."""
+    port = free_port()
+    with Unheard("127.0.0.1", port):
+        before = connecting(port)
+        server = pools({"mx": {"backend": f"127.0.0.1:{port}", "connect_timeout": "60s"}})
+        clients = [socket.create_connection(("127.0.0.1", server.ports["mx"])) for _ in range(2)]
+        eventually(lambda: connecting(port) >= before + 3)  # and the scout
+        clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        clients[0].close()
+        server.wait_for("session.end", end="client_lost")
+        server.stop()
+        assert [line["end"] for line in server.events("session.end")] == ["client_lost", "drained"]
+        clients[1].close()
 
 
 @pytest.mark.parametrize("bad, end", [((refusing, None), "backend_unreachable"), ((None, refusing), "backend_refused"),
@@ -302,26 +356,6 @@ def test_names_with_several_addresses(names, backend, free_port):
         assert who(server.ports["both"]) == "both"
         assert time.monotonic() - began < 1
     assert not server.events("backend.down")
-
-
-class Unheard:
-    """A port where SYNs are dropped: its queue is full."""
-
-    def __init__(self, host, port):
-        if not socket.has_ipv6:
-            pytest.skip("there is no IPv6")
-        self.listener = socket.create_server((host, port), family=socket.AF_INET6, backlog=0)
-        self.fillers = [socket.socket(socket.AF_INET6) for _ in range(3)]
-        for filler in self.fillers:
-            filler.setblocking(False)
-            filler.connect_ex((host, port))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for sock in (*self.fillers, self.listener):
-            sock.close()
 
 
 @pytest.mark.root
