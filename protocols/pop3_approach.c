@@ -126,8 +126,8 @@ static void note_offers(struct approach *a, struct span list)
 {
     struct span text = {0};
 
-    for (bool is_first = true; pop3_list_next(&list, &text); is_first = false)
-        if (!is_first && span_equals(word_next(&text), (struct span)SPAN("STLS")))
+    while (pop3_list_next(&list, &text))
+        if (span_equals(word_next(&text), (struct span)SPAN("STLS")))
             a->offers |= APPROACH_OFFERS_TLS;
 }
 

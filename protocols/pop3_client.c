@@ -96,7 +96,7 @@ bool pop3_list_next(struct span *list, struct span *text)
     return !is_dot(line.text);
 }
 
-/* The octets of the reply to CAPA at the front of the window; PARTIAL, BAD: no matter. */
+/* len: octets of the reply to CAPA at the front of the window, if it is OK or ERR */
 static enum pop3_reply find_capa(struct span window, size_t *len, const char **why)
 {
     struct line line;
@@ -107,7 +107,7 @@ static enum pop3_reply find_capa(struct span window, size_t *len, const char **w
     if (reply == POP3_REPLY_ERR)
         *len = line.take;
     if (reply != POP3_REPLY_OK)
-        return reply == POP3_REPLY_CHALLENGE ? POP3_REPLY_BAD : reply;
+        return reply;
     *why = "its list of capabilities is none";
     switch (pop3_list_find(window, len)) {
     case POP3_LIST_PARTIAL: return POP3_REPLY_PARTIAL;

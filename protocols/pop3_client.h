@@ -46,8 +46,8 @@ MUST_CHECK enum pop3_list pop3_list_find(struct span window, size_t *len);
  * the dot is left. */
 MUST_CHECK bool pop3_list_next(struct span *list, struct span *text);
 
-/* The whole window as the reply to a CAPA of our own: PARTIAL; OK, a list; ERR; or BAD, and *why, a
- * constant. */
+/* The whole window as the reply to a CAPA of our own: PARTIAL; OK, a list; ERR; or what is none, and
+ * *why, a constant. */
 MUST_CHECK enum pop3_reply pop3_capa_find(struct span window, const char **why);
 
 #endif

@@ -298,6 +298,21 @@ static void words_without_end_are_no_answer(void **state)
     assert_string_equal(step.why, "its line has no end");
 }
 
+static void every_answer_may_be_as_long_as_the_last(void **state)
+{
+    struct approach a = approach_init("x", &approach_client, true, false);
+    char space[IMAP_APPROACH_SPACE];
+    struct approach_step step = imap_approach_step(&a, span_of("* OK x\r\n"), space);
+
+    for (int i = 0; i < 500; i++)
+        step = imap_approach_step(&a, span_of("* CAPABILITY ID, and the line\r\n"), space);
+    step = imap_approach_step(&a, span_of("a OK [CAPABILITY ID] x\r\n"), space);
+    assert_true(span_equals(step.text, span_of(ID)));
+    for (int i = 0; i < 500; i++)
+        step = imap_approach_step(&a, span_of("* OK hold the line for us\r\n"), space);
+    assert_int_equal(imap_approach_step(&a, span_of("c OK x\r\n"), space).state, READY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +326,7 @@ int main(void)
         cmocka_unit_test(what_is_not_known_is_not_told),
         cmocka_unit_test(the_longest_identity_fits),
         cmocka_unit_test(words_without_end_are_no_answer),
+        cmocka_unit_test(every_answer_may_be_as_long_as_the_last),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
