@@ -136,3 +136,36 @@ def test_pop3_mail(pop3, server, mark):
         client.expect(f"DELE {number}", "+OK")
         client.quit()
     check(pop3, client, server.pop3)
+
+
+# ---- who the client is ----------------------------------------------------------------------------------
+
+
+def refused(service):
+    client = service.kind(service.port, greeting=False)
+    client.handshake()
+    assert client.line().endswith(b"] No mail server answers, try again later\r\n")
+    client.close()
+    return service.server.session(client)["end"]
+
+
+def test_keys_of_id_offend_nobody_who_announces_it(shared_gateway, server):
+    service = Service(ImapClient, shared_gateway(server.imap, protocol="imap", tls="implicit", identity="id"),
+                      "implicit")
+    with ImapClient(server.imap_port) as direct:
+        is_known = "ID" in direct.capabilities()
+    if not is_known:
+        assert refused(service) == "backend_refused"
+        return
+    with service.client() as client:
+        client.login(*ALICE)
+        client.expect("SELECT INBOX", "OK")
+        client.quit()
+    check(service, client, server.imap)
+
+
+def test_xclient_that_is_unknown_or_not_believed(shared_gateway, server):
+    """Dovecot answers +OK, and that it ignores us: here nobody is in its login_trusted_networks."""
+    service = Service(Pop3Client, shared_gateway(server.pop3, protocol="pop3", tls="implicit", identity="xclient"),
+                      "implicit")
+    assert refused(service) == "backend_refused"
