@@ -23,6 +23,14 @@
 #define UNPOISON(p, n) ((void)0)
 #endif
 
+/* The first object that nobody has had yet, behind the last that somebody has. To poison all that follow
+ * takes a tenth of a second at the start of every worker under a sanitizer. */
+static void poison_next(const struct pool *p)
+{
+    if (p->made < p->ceiling)
+        POISON(p->base + (size_t)p->made * p->size, p->size);
+}
+
 bool pool_init(struct pool *p, size_t size, uint32_t ceiling, uint32_t warm)
 {
     void *base;
@@ -38,7 +46,7 @@ bool pool_init(struct pool *p, size_t size, uint32_t ceiling, uint32_t warm)
         return false;
     }
     p->base = base;
-    POISON(p->base, p->size * ceiling);
+    poison_next(p);
     return true;
 }
 
@@ -46,7 +54,7 @@ void pool_clear(struct pool *p)
 {
     if (p->base == NULL)
         return;
-    UNPOISON(p->base, p->size * p->ceiling);
+    UNPOISON(p->base, p->size * (p->made < p->ceiling ? (size_t)p->made + 1 : p->ceiling));
     munmap(p->base, p->size * p->ceiling);
     free(p->free_);
     *p = (struct pool){0};
@@ -63,6 +71,7 @@ void *pool_get(struct pool *p)
             p->cold = p->free_count;
     } else if (p->made < p->ceiling) {
         index = p->made++;
+        poison_next(p);
     } else {
         return NULL;
     }
