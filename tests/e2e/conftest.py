@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import uuid
@@ -12,7 +13,7 @@ import uuid
 import pytest
 
 import peers
-from backends import Backend
+from backends import Backend, Script
 from courier import Courier
 from cyrus import Cyrus
 from dialects import IMAP, POP3
@@ -121,6 +122,17 @@ def free_port():
                 given.add(port)
                 return port
     return find
+
+
+@pytest.fixture
+def silent_resolver():
+    """The address of a name server that never answers, for this test alone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for number in range(1, 255):
+            with contextlib.suppress(OSError):
+                sock.bind((f"127.0.77.{number}", 53))
+                break
+        yield sock.getsockname()[0]
 
 
 class Certificates:
@@ -310,6 +322,25 @@ def gateway(directory, certificates, free_port):
 def shared_gateway(shared_directory, certificates, free_port):
     """The same; what it starts serves all tests of a file."""
     yield from gateways(shared_directory, certificates, free_port)
+
+
+@pytest.fixture(scope="module")
+def shared(shared_gateway):
+    """shared(script, key="value", ...): a starttlsd for all tests of a file that want these keys, and `.behind`, which
+    follows the script and has nothing on record."""
+    made = {}
+
+    def find(script=None, **service):
+        key = tuple(sorted(service.items()))
+        if key not in made:
+            behind = Backend()
+            made[key] = shared_gateway(behind, **service)
+            made[key].behind = behind
+        made[key].behind.begin(script or Script())
+        return made[key]
+    yield find
+    for server in made.values():
+        server.behind.close()
 
 
 @pytest.fixture(params=[IMAP, POP3], ids=lambda dialect: dialect.protocol)

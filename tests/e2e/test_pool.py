@@ -287,14 +287,18 @@ def test_a_source_that_is_not_ours_is_no_fault_of_the_backend(pools, named):
 class Names:
     """A gateway with a hosts file of its own, and a name server that never answers."""
 
-    def __init__(self, start, directory):
+    def __init__(self, start, directory, resolver):
+        self.resolver = resolver
         self.hosts = directory / "hosts"
         self.resolv = directory / "resolv.conf"
         self.nsswitch = directory / "nsswitch.conf"
-        self.resolv.write_text("nameserver 127.0.0.77\noptions timeout:30\n")
+        self.resolve_with("timeout:30")
         self.nsswitch.write_text("hosts: files dns\n")
         self.start = start
         self.set()
+
+    def resolve_with(self, options):
+        self.resolv.write_text(f"nameserver {self.resolver}\noptions {options}\n")
 
     def set(self, **names):
         """set(name=["127.0.0.2"]): name.test has these addresses, and no other name has any."""
@@ -308,10 +312,8 @@ class Names:
 
 
 @pytest.fixture
-def names(pools, directory):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unheard:
-        unheard.bind(("127.0.0.77", 53))
-        yield Names(pools, directory)
+def names(pools, directory, silent_resolver):
+    return Names(pools, directory, silent_resolver)
 
 
 @pytest.mark.root
@@ -363,7 +365,7 @@ def test_names_with_several_addresses(names, backend, free_port):
 def test_a_backend_that_comes_up_later(names, backend):
     """First its name is known, then somebody listens; with an hour between the scout's looks at what is well."""
     names.set()
-    names.resolv.write_text("nameserver 127.0.0.77\noptions timeout:1 attempts:1\n")
+    names.resolve_with("timeout:1 attempts:1")
     behind = backend(Named("late"))
     server = names.run({"mx": {"tls": "starttls", "backend": f"late.test:{behind.port}"}})
     server.wait_for("backend.down", reason="its name has no address")
