@@ -143,6 +143,11 @@ class Backend:
         self.address = f"{host}:{self.port}"
         threading.Thread(target=self.accept, daemon=True).start()
 
+    def begin(self, script):
+        """From here on it follows another script, and what was recorded is forgotten."""
+        self.script = script
+        self.connections = []
+
     def accept(self):
         while True:
             try:

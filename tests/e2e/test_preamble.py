@@ -31,9 +31,8 @@ BEFORE_TLS = [
 
 
 @pytest.mark.parametrize("command, reply", BEFORE_TLS)
-def test_what_is_answered_before_starttls(gateway, backend, command, reply):
-    behind = backend()
-    server = gateway(behind)
+def test_what_is_answered_before_starttls(shared, command, reply):
+    server = shared()
     with Client(server.port) as client:
         assert client.greeting.startswith("220 ")
         answer = client.command(command)
@@ -43,18 +42,17 @@ def test_what_is_answered_before_starttls(gateway, backend, command, reply):
             assert answer.startswith(reply), answer
         client.quit()
     assert server.session(client)["phase"] == "preamble"
-    assert not behind.visits
+    assert not server.behind.visits
 
 
-def test_mail_before_starttls_is_refused_and_the_log_says_so(gateway, backend):
-    behind = backend()
-    server = gateway(behind)
+def test_mail_before_starttls_is_refused_and_the_log_says_so(shared):
+    server = shared()
     with Client(server.port) as client:
         client.expect("EHLO client.test", 250)
         client.expect("MAIL FROM:<a@client.test>", 530)
         client.quit()
     assert server.session(client)["end"] == "tls_required"
-    assert not behind.visits
+    assert not server.behind.visits
 
 
 def test_ehlo_offers_the_constant_set(gateway, backend):
@@ -71,8 +69,8 @@ def test_the_greeting_can_be_written(gateway, backend):
         assert client.greeting == "220 mail.example.test at your service"
 
 
-def test_too_many_errors_end_the_session(gateway, backend):
-    server = gateway(backend(), max_errors=3)
+def test_too_many_errors_end_the_session(shared):
+    server = shared(max_errors=3)
     with Client(server.port) as client:
         for _ in range(3):
             client.expect("FOO", 500)
@@ -133,8 +131,8 @@ def test_a_stalled_handshake_ends(gateway, backend):
     (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", "http"),
     (None, "tls_on_plaintext_port"),
 ])
-def test_the_wrong_protocol_ends_without_a_reply(gateway, backend, words, kind):
-    server = gateway(backend())
+def test_the_wrong_protocol_ends_without_a_reply(shared, words, kind):
+    server = shared()
     with Client(server.port) as client:
         if words:
             client.send(words)
@@ -142,8 +140,9 @@ def test_the_wrong_protocol_ends_without_a_reply(gateway, backend, words, kind):
         else:
             with pytest.raises((ssl.SSLError, OSError)):
                 client.handshake()
-    server.wait_for("session.violation", kind=kind)
-    assert server.session(client_port=str(client.port))["end"] == "violation"
+    line = server.session(client)
+    assert line["end"] == "violation"
+    assert server.events("session.violation", session=line["session"])[0]["kind"] == kind
 
 
 # ---- Injection (CVE-2011-0411 and its family) -------------------------------------------------------
@@ -152,23 +151,22 @@ PAYLOADS = [b"RSET\r\n", b"EHLO evil\r\nMAIL FROM:<evil@evil.test>\r\n", b"\n", 
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_octets_in_the_segment_of_starttls_end_the_session(gateway, backend, payload):
-    behind = backend()
-    server = gateway(behind)
+def test_octets_in_the_segment_of_starttls_end_the_session(shared, payload):
+    server = shared()
     with Client(server.port) as client:
         client.expect("EHLO client.test", 250)
         client.send(b"STARTTLS\r\n" + payload)
         assert client.reply().startswith("554 5.7.0")
         assert client.at_end()
-    server.wait_for("session.violation", kind="injection")
-    assert server.session(client)["end"] == "violation"
-    assert not behind.visits
+    line = server.session(client)
+    assert line["end"] == "violation"
+    assert server.events("session.violation", session=line["session"])[0]["kind"] == "injection"
+    assert not server.behind.visits
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_octets_in_a_segment_behind_starttls_fail_the_handshake(gateway, backend, payload):
-    behind = backend()
-    server = gateway(behind)
+def test_octets_in_a_segment_behind_starttls_fail_the_handshake(shared, payload):
+    server = shared()
     with Client(server.port) as client:
         client.expect("EHLO client.test", 250)
         client.send(b"STARTTLS\r\n")
@@ -178,13 +176,12 @@ def test_octets_in_a_segment_behind_starttls_fail_the_handshake(gateway, backend
             client.handshake()
             client.command("NOOP")
     assert server.session(client)["end"] == "handshake_failed"
-    assert not behind.visits
+    assert not server.behind.visits
 
 
-def test_octets_sent_without_waiting_for_the_go_ahead_are_never_a_command(gateway, backend):
+def test_octets_sent_without_waiting_for_the_go_ahead_are_never_a_command(shared):
     """Two segments, the second without waiting: either refusal is right, a command never."""
-    behind = backend()
-    server = gateway(behind)
+    server = shared()
     for delay in (0, 0.001, 0.01):
         with Client(server.port) as client:
             client.send(b"STARTTLS\r\n")
@@ -196,23 +193,22 @@ def test_octets_sent_without_waiting_for_the_go_ahead_are_never_a_command(gatewa
             assert answers in (["554 "], ["220 "]) or answers[0] == "220 ", answers
             assert "250" not in "".join(answers)
         assert server.session(client)["end"] in ("violation", "handshake_failed")
-    assert not behind.visits
+    assert not server.behind.visits
 
 
-def test_no_octet_sent_in_the_clear_reaches_the_backend(gateway, backend):
-    behind = backend()
-    server = gateway(behind)
+def test_no_octet_sent_in_the_clear_reaches_the_backend(shared):
+    server = shared()
     with Client(server.port) as client:
         for command in ("EHLO clear.test", "NOOP clear", "RSET", "VRFY clear", "MAIL FROM:<clear@clear.test>",
                         "FOO clear", "HELO clear.test"):
             client.command(command)
         client.expect("STARTTLS", 220)
         client.handshake()
-        eventually(lambda: behind.connections)
+        eventually(lambda: server.behind.connections)
         client.expect("EHLO secret.test", 250)
         client.quit()
     server.session(client)
-    assert behind.received == b"EHLO secret.test\r\nQUIT\r\n"
+    assert server.behind.received == b"EHLO secret.test\r\nQUIT\r\n"
 
 
 def test_the_backend_is_not_connected_before_the_handshake(gateway, backend):
