@@ -47,8 +47,9 @@ def is_there(name):
 
 
 # Below the ports that the kernel gives to outgoing connections, and of several pytest processes each its own.
-PORTS = itertools.cycle(range(10000 + 4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]),
-                              14000 + 4000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])))
+SHARE = 22000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+FIRST = 10000 + SHARE * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+PORTS = itertools.cycle(range(FIRST, FIRST + SHARE))
 
 
 def free_port():
