@@ -5,6 +5,7 @@ Or a sender that hands all mail on, in TLS, and in chunks where they are offered
 """
 import os
 
+from maildir import files_below
 from peers import UNPRIVILEGED, Unpacked
 
 CONFIGURATION = """\
@@ -119,4 +120,4 @@ class Exim(Unpacked):
             os.chown(self.home / name, self.id_of("Debian-exim"), self.id_of("Debian-exim"))
 
     def queued(self):
-        return list((self.home / "var/spool/exim4/input").rglob("*-H"))
+        return [path for path in files_below(self.home / "var/spool/exim4/input") if path.name.endswith("-H")]

@@ -20,7 +20,8 @@ def parse(line):
     """A log line as a dictionary; {} for what is none (a sanitizer's report, for example)."""
     if line.startswith("{"):
         return json.loads(line)
-    return {key: value[1:-1] if value.startswith('"') else value for key, value in FIELD.findall(line)}
+    fields = {key: value[1:-1] if value.startswith('"') else value for key, value in FIELD.findall(line)}
+    return {"time": line.partition(" ")[0], **fields} if fields else {}
 
 
 def eventually(claim, patience=None, what="it"):
@@ -173,8 +174,8 @@ class Starttlsd:
     def lines(self):
         return [parse(line) for line in self.text().splitlines()]
 
-    def events(self, event, after=0, **fields):
-        return [line for line in self.lines()[after:] if line.get("event") == event
+    def events(self, event, after=0, since="", **fields):
+        return [line for line in self.lines()[after:] if line.get("event") == event and line["time"] >= since
                 and all(line.get(key) == value for key, value in fields.items())]
 
     def wait_for(self, event, after=0, count=1, **fields):
@@ -189,6 +190,6 @@ class Starttlsd:
 
     def session(self, client=None, after=0, **fields):
         """The session.end line of a client's session, or the first of all with these fields."""
-        if client is not None:
-            fields["client_port"] = str(client.port)
+        if client is not None:  # an earlier one may have had its port
+            fields.update(client_port=str(client.port), since=client.began)
         return self.wait_for("session.end", after, **fields)

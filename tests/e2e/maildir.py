@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: ISC
 """What real servers have delivered."""
 import hashlib
+import os
 import pathlib
 import time
+
+
+def files_below(*directories):
+    """Those that there are, while a server moves and removes some."""
+    return [pathlib.Path(folder, name) for directory in directories for folder, _, names in os.walk(directory) for name in names]
 
 
 class Mail:

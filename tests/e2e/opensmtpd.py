@@ -2,6 +2,7 @@
 """A real OpenSMTPD: every mail for @example.test into a maildir, or handed on in TLS."""
 import os
 
+from maildir import files_below
 from peers import Unpacked
 
 CONFIGURATION = """\
@@ -37,4 +38,4 @@ class OpenSMTPD(Unpacked):
         spool.chmod(0o711)
 
     def queued(self):
-        return [path for path in (self.home / "var/spool/smtpd/queue").rglob("*") if path.is_file()]
+        return files_below(self.home / "var/spool/smtpd/queue")

@@ -150,8 +150,8 @@ class Dying(Script):
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_dying_with_a_command_unanswered(gateway, backend, reset):
-    server = gateway(backend(Dying(b"", reset)))
+def test_dying_with_a_command_unanswered(shared, reset):
+    server = shared(Dying(b"", reset))
     with Client(server.port) as client:
         client.starttls()
         client.expect("EHLO client.test", 250)
@@ -161,9 +161,9 @@ def test_dying_with_a_command_unanswered(gateway, backend, reset):
 
 
 @pytest.mark.parametrize("words", [b"25", b"250-first\r\n", b"250-first\r\n250 unfin"])
-def test_dying_in_the_middle_of_a_reply(gateway, backend, words):
+def test_dying_in_the_middle_of_a_reply(shared, words):
     """The reply is not finished by us: nothing that we say may be taken for its end."""
-    server = gateway(backend(Dying(words)))
+    server = shared(Dying(words))
     with Client(server.port) as client:
         client.starttls()
         client.expect("EHLO client.test", 250)
@@ -177,13 +177,13 @@ def test_dying_in_the_middle_of_a_reply(gateway, backend, words):
     assert server.session(client)["end"] == "backend_lost"
 
 
-def test_an_orderly_end_of_an_idle_backend(gateway, backend):
+def test_an_orderly_end_of_an_idle_backend(shared):
     class Leaving(Script):
         def on_noop(self, connection, line):
             connection.send(b"250 ok\r\n")
             time.sleep(0.2)
             return False
-    server = gateway(backend(Leaving()))
+    server = shared(Leaving())
     with Client(server.port) as client:
         client.starttls()
         client.expect("NOOP", 250)
@@ -191,14 +191,14 @@ def test_an_orderly_end_of_an_idle_backend(gateway, backend):
     assert server.session(client)["end"] == "backend_closed"
 
 
-def test_a_421_out_of_the_blue_is_passed_on(gateway, backend):
+def test_a_421_out_of_the_blue_is_passed_on(shared):
     class Leaving(Script):
         def on_noop(self, connection, line):
             connection.send(b"250 ok\r\n")
             time.sleep(0.2)
             connection.send(b"421 4.3.2 going down\r\n")
             return False
-    server = gateway(backend(Leaving()))
+    server = shared(Leaving())
     with Client(server.port) as client:
         client.starttls()
         client.expect("NOOP", 250)
@@ -208,12 +208,12 @@ def test_a_421_out_of_the_blue_is_passed_on(gateway, backend):
 
 @pytest.mark.parametrize("words", [b"250 ok\r\n250 and again\r\n", b"250 ok\r\n", b"354 go on\r\n", b"banana\r\n",
                                    b"250 a\rb\r\n", b"250 a\0b\r\n", b"250-a\r\n251 b\r\n"])
-def test_a_reply_that_no_server_may_give(gateway, backend, words):
+def test_a_reply_that_no_server_may_give(shared, words):
     class Odd(Script):
         def on_noop(self, connection, line):
             connection.send(words if words != b"250 ok\r\n" else words + b"250 unasked\r\n")
             return True
-    server = gateway(backend(Odd()))
+    server = shared(Odd())
     with Client(server.port) as client:
         client.starttls()
         client.expect("EHLO client.test", 250)
@@ -222,16 +222,17 @@ def test_a_reply_that_no_server_may_give(gateway, backend, words):
         while reply := client.reply():
             replies.append(reply)
         assert len(replies) <= 2
-    server.wait_for("session.violation", kind="backend_reply")
-    assert server.session(client)["end"] == "backend_lost"
+    line = server.session(client)
+    assert line["end"] == "backend_lost"
+    assert server.events("session.violation", session=line["session"])[0]["kind"] == "backend_reply"
 
 
-def test_dying_after_the_content(gateway, backend):
+def test_dying_after_the_content(shared):
     """Nobody knows whether the message was taken: no word of ours may claim it."""
     class Dying(Script):
         def on_message(self, connection, content):
             return False
-    server = gateway(backend(Dying()))
+    server = shared(Dying())
     with Client(server.port) as client:
         client.starttls()
         assert client.mail(message("m", b"x\r\n")).startswith("421 4.4.2")
@@ -239,7 +240,7 @@ def test_dying_after_the_content(gateway, backend):
     assert server.session(client)["end"] == "backend_lost"
 
 
-def test_an_answer_before_the_end_of_the_content(gateway, backend):
+def test_an_answer_before_the_end_of_the_content(shared):
     """What follows could be taken for commands: the answer is passed on, and that is all."""
     class Hasty(Script):
         def on_data(self, connection, line):
@@ -248,8 +249,7 @@ def test_an_answer_before_the_end_of_the_content(gateway, backend):
             connection.send(b"552 5.3.4 too big\r\n")
             connection.drain()
             return False
-    behind = backend(Hasty())
-    server = gateway(behind)
+    server = shared(Hasty())
     with Client(server.port) as client:
         client.starttls()
         client.envelope()
@@ -294,25 +294,24 @@ def test_an_idle_client_is_told(gateway, backend):
 
 
 @pytest.mark.parametrize("way", ["reset", "fin", "close_notify"])
-def test_a_client_that_vanishes_inside_its_message(gateway, backend, way):
+def test_a_client_that_vanishes_inside_its_message(shared, way):
     """The backend's connection is reset, so that a truncated message is never taken for a whole one."""
-    behind = backend()
-    server = gateway(behind)
+    server = shared()
     client = Client(server.port)
     client.starttls()
     client.envelope()
     client.send(stuffed(message("m", lines_of(200_000))))
-    eventually(lambda: len(behind.received) > 100_000)
+    eventually(lambda: len(server.behind.received) > 100_000)
     if way == "reset":
         client.vanish()
     elif way == "fin":
         client.cut()
     else:
         threading.Thread(target=lambda: quietly(client.sock.unwrap), daemon=True).start()
-    eventually(lambda: behind.visits[0].end)
-    assert behind.visits[0].end == "reset"
-    assert not behind.messages
-    assert server.session(client_port=str(client.port))["end"] == "client_lost"
+    eventually(lambda: server.behind.visits[0].end)
+    assert server.behind.visits[0].end == "reset"
+    assert not server.behind.messages
+    assert server.session(client)["end"] == "client_lost"
     client.close()
 
 
@@ -323,9 +322,8 @@ def quietly(call):
         pass
 
 
-def test_an_unfinished_command_is_never_forwarded(gateway, backend):
-    behind = backend()
-    server = gateway(behind)
+def test_an_unfinished_command_is_never_forwarded(shared):
+    server = shared()
     with Client(server.port) as client:
         client.starttls()
         client.expect("NOOP", 250)
@@ -334,8 +332,8 @@ def test_an_unfinished_command_is_never_forwarded(gateway, backend):
         while client.line():
             pass
     server.session(client)
-    eventually(lambda: behind.visits[0].end)
-    assert behind.received == b"NOOP\r\nQUIT\r\n"  # the farewell is ours
+    eventually(lambda: server.behind.visits[0].end)
+    assert server.behind.received == b"NOOP\r\nQUIT\r\n"  # the farewell is ours
 
 
 def test_a_backend_that_reads_slowly_holds_the_client_back(gateway, backend):
@@ -454,8 +452,8 @@ class TooBig(Script):
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_a_last_word_is_passed_on_though_the_backend_takes_no_more(gateway, backend, attempt):
-    server = gateway(backend(TooBig()), process=ALONE, **SHORT)
+def test_a_last_word_is_passed_on_though_the_backend_takes_no_more(shared, attempt):
+    server = shared(TooBig())
     with Client(server.port) as client:
         client.starttls()
         for command in (b"EHLO client.test\r\n", b"MAIL FROM:<a@b.test>\r\n", b"RCPT TO:<c@d.test>\r\n", b"DATA\r\n"):

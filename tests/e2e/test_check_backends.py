@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: ISC
 """`starttlsd check --backends`: what it finds out of real and of hostile servers, and how it says so."""
 import os
-import pathlib
 import pty
 import re
 import shutil
 import ssl
 import subprocess
-import tempfile
 import time
 
 import pytest
 
 from backends import Script
-from conftest import configuration, unavailable
+from conftest import configuration
 from gateway import PROGRAM, eventually
 from mailbox_scripts import ImapScript, Pop3Script
+from peers import free_port
 from postfix import Postfix
 from tls_backends import (Implicit, Plain, Refusing, Silent, TlsScript, Without, World, fingerprint, server_context)
 
@@ -42,24 +41,30 @@ def verdicts(report, verdict):
 # ---- Postfix ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def postfix_with():
-    """postfix_with(lines of main.cf): one more Postfix."""
-    made = []
+# Doors of one Postfix, each with a mind of its own.
+DOORS = {
+    "stranger": ("mynetworks = 192.0.2.1/32",),
+    "domain": ("smtpd_relay_restrictions = permit_mynetworks, reject",
+               "smtpd_recipient_restrictions = reject_unknown_recipient_domain, permit"),
+    "sender": ("smtpd_sender_restrictions = check_sender_access texthash:{directory}/senders",),
+}
 
-    def make(*lines):
-        if os.geteuid() != 0:
-            unavailable("Postfix must be started by root: sudo make e2e")
-        path = pathlib.Path(tempfile.mkdtemp(prefix="starttlsd-postfix-"))
-        server = Postfix(path)
-        made.append(server)
-        with (path / "main.cf").open("a") as main:
-            main.write("".join(line + "\n" for line in lines))
-        return server.start()
-    yield make
-    for server in made:
-        server.stop()
-        shutil.rmtree(server.directory, ignore_errors=True)
+
+@pytest.fixture(scope="module")
+def doors(real_server, shared_directory):
+    """Their addresses by name, and `.log(name)`."""
+    (shared_directory / "senders").write_text("<> REJECT\n")
+    ports = {name: free_port() for name in DOORS}
+    services = "".join(
+        f"127.0.0.1:{ports[name]} inet n - n - - smtpd -o syslog_name=door/{name}"
+        + "".join(f" -o {{ {setting.format(directory=shared_directory)} }}" for setting in settings) + "\n"
+        for name, settings in DOORS.items())
+    server = real_server(Postfix, services=services)
+
+    class Doors(dict):
+        def log(self, name):
+            return "".join(line for line in server.log().splitlines(True) if f"door/{name}" in line)
+    return Doors({name: f"127.0.0.1:{port}" for name, port in ports.items()})
 
 
 def test_a_postfix_that_trusts_this_machine_relays(postfix, check):
@@ -84,29 +89,24 @@ def test_it_may_relay_for_those_whom_it_knows(postfix, check):
     assert "would relay for this machine, but by `identity` it knows its clients" in verdicts(report, "ok")
 
 
-def test_a_postfix_that_does_not_relay_says_so_once(postfix_with, check):
-    server = postfix_with("mynetworks = 192.0.2.1/32")
-    status, report, _ = check(server, relay="backend")
+def test_a_postfix_that_does_not_relay_says_so_once(doors, check):
+    status, report, _ = check(doors["stranger"], relay="backend")
     assert status == 0, report
     assert ("does not relay for this machine: 454 4.7.1 <starttlsd-check@example.com>: Relay access denied"
             in verdicts(report, "ok"))
-    eventually(lambda: re.search(r"Relay access denied(?s:.*)disconnect from", server.log()), what="the end of the look")
-    assert server.log().count("Relay access denied") == 1, "a ban for trying is near"
+    eventually(lambda: re.search(r"denied(?s:.*)disconnect from", doors.log("stranger")), what="the end of the look")
+    assert doors.log("stranger").count("denied") == 1, "a ban for trying is near"
 
 
-def test_a_refused_domain_does_not_hide_an_open_relay(postfix_with, check):
-    server = postfix_with("smtpd_relay_restrictions = permit_mynetworks, reject",
-                          "smtpd_recipient_restrictions = reject_unknown_recipient_domain, permit")
-    status, report, _ = check(server, relay="backend")
+def test_a_refused_domain_does_not_hide_an_open_relay(doors, check):
+    status, report, _ = check(doors["domain"], relay="backend")
     assert status == 1
     assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
-    eventually(lambda: "example.com>: Recipient address rejected" in server.log(), what="the refusal")
+    eventually(lambda: "example.com>: Recipient address rejected" in doors.log("domain"), what="the refusal")
 
 
-def test_a_refused_empty_sender_does_not_hide_an_open_relay(postfix_with, check, directory):
-    (directory / "senders").write_text("<> REJECT\n")
-    server = postfix_with(f"smtpd_sender_restrictions = check_sender_access texthash:{directory}/senders")
-    status, report, _ = check(server, relay="backend")
+def test_a_refused_empty_sender_does_not_hide_an_open_relay(doors, check):
+    status, report, _ = check(doors["sender"], relay="backend")
     assert status == 1
     assert verdicts(report, "problem") == ["would relay for this machine: 250 2.1.5 Ok"]
 

@@ -240,7 +240,7 @@ def test_nothing_passes_of_a_command_whose_literal_is_cut_short(gateway, backend
         else:
             client.sock.shutdown(socket.SHUT_WR)
             assert client.at_end()
-    assert server.session(client_port=str(client.port))["end"] == end
+    assert server.session(client)["end"] == end
     assert b"LOGIN" not in behind.received
 
 

@@ -139,7 +139,7 @@ def test_the_wrong_protocol_ends_without_a_reply(standing, dialect, words, kind)
         else:
             with pytest.raises(OSError):
                 client.handshake()
-    line = standing.session(client_port=str(client.port))
+    line = standing.session(client)
     assert line["end"] == "violation"
     standing.wait_for("session.violation", session=line["session"], kind=kind)
 
