@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/* Facts to findings: what is good, what is not, and what to do about it. A pure function, and the
+ * only place that has an opinion: the report, JSON and the monitoring line tell the same. */
+#ifndef STARTTLSD_PROBE_JUDGE_H
+#define STARTTLSD_PROBE_JUDGE_H
+
+#include "proxy/probe_facts.h"
+#include "proxy/probe_options.h"
+#include "proxy/report.h"
+
+struct probe_finding {
+    const char *id; /* what it is about, a constant: "starttls", "certificate.expiry" */
+    enum finding verdict;
+    char text[320];
+    char advice[320]; /* "": nothing to do */
+};
+
+#define PROBE_FINDINGS_MAX 48
+
+struct probe_findings {
+    struct probe_finding finding[PROBE_FINDINGS_MAX];
+    size_t count;
+};
+
+/* now: for expiry. `f` is borrowed for the call. */
+void probe_judge(const struct probe_options *o, const struct probe_facts *f, time_t now,
+                 struct probe_findings *findings);
+
+/* The gravest verdict among them. */
+enum finding probe_worst(const struct probe_findings *findings);
+
+#endif
