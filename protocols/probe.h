@@ -6,6 +6,14 @@
 
 #include "protocols/approach.h"
 
+/* A harmless command where an attacker's would stand (CVE-2011-0411): nobody has asked for it, so it
+ * must not be answered behind the handshake. */
+enum probe_injection {
+    PROBE_INJECT_NOTHING,
+    PROBE_INJECT_AT_ONCE, /* in one text with STARTTLS */
+    PROBE_INJECT_BEHIND,  /* behind the go-ahead, before the handshake */
+};
+
 struct probe_wish {
     const char *hostname; /* to say EHLO with; outlives the probe */
     bool starts_tls;      /* ask for STARTTLS, if it is announced */
@@ -13,6 +21,8 @@ struct probe_wish {
     bool tells_identity;  /* with learns: sessions have to tell it who their clients are */
     bool learns;          /* ask for its capabilities too, behind TLS where that is wished for */
     bool tries_relay;     /* and whether it would relay for our address; implies learns */
+    enum probe_injection injection; /* with starts_tls; implies needs_tls, and that behind the
+                                       handshake nothing is said but the goodbye */
 };
 
 enum probe_relay {
@@ -21,13 +31,23 @@ enum probe_relay {
     PROBE_RELAY_ACCEPTED, /* it took a recipient that is not its own */
 };
 
+/* What came behind our goodbye, so far. */
+enum probe_farewell {
+    PROBE_FAREWELL_NONE,  /* nothing, or nothing that could not be the one or the other */
+    PROBE_FAREWELL_GOOD,  /* the goodbye's own answer, and nothing in front of it */
+    PROBE_FAREWELL_OTHER, /* an answer to something else: to what was injected, or to a PROXY header
+                             in front of all, which it has taken for a command */
+};
+
 enum probe_state {
     PROBE_GOING,     /* send `text`, if any; again with more octets */
-    PROBE_START_TLS, /* shake hands, then probe_secured(), and call again with an empty window */
+    PROBE_START_TLS, /* send `text`, if any, in the clear; shake hands, then probe_secured(), and
+                        call again with an empty window */
     PROBE_HEALTHY, /* once, when all that was wished for is known: send `text`, go on if you like to
                       hear the goodbye */
     PROBE_SICK,    /* it will not serve us; `why` */
-    PROBE_OVER,    /* behind HEALTHY: the goodbye was answered */
+    PROBE_OVER,    /* behind HEALTHY: `farewell` is what it is. It may be known without, if the
+                      connection ends or time is over */
 };
 
 struct probe_step {
@@ -45,12 +65,17 @@ struct probe_step {
 
 /* One look at one backend; embedded in its owner, who may read what stands before `wish`. */
 struct probe {
-    struct learned learned;
+    struct learned learned; /* behind TLS, or in the clear where there is none */
+    struct learned clear;   /* on the way to STARTTLS */
     enum probe_relay relay;
+    enum probe_farewell farewell;
     char greeting[PROBE_TEXT];
-    char answer[PROBE_TEXT]; /* the one that decided: on relaying, or why nothing was learned */
+    char answer[PROBE_TEXT];     /* the one that decided: on relaying, or why nothing was learned */
+    char tls_answer[PROBE_TEXT]; /* to STARTTLS */
+    char farewell_answer[PROBE_TEXT]; /* the first behind our goodbye */
 
-    bool offers_tls; /* STARTTLS was announced, in the clear */
+    bool offers_tls;   /* STARTTLS was announced, in the clear */
+    bool is_injecting; /* SICK: it talks in the clear behind its go-ahead for TLS */
 
     struct probe_wish wish;
     struct approach approach;
