@@ -154,8 +154,9 @@ fuzz: ## every fuzzer for FUZZ_SECONDS (60) on its seeds (libFuzzer)
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
 	@$(MAKE) --no-print-directory $(patsubst tests/fuzz/fuzz_%.c,fuzz-%,$(wildcard tests/fuzz/fuzz_*.c))
 
-bench: $(B)/starttlsd ## what TLS towards the backend costs: CPU of a worker for bulk, with it and without
-	@$(PYTHON) bench/reencryption.py --program $(B)/starttlsd $(BENCH_ARGS)
+bench: $(B)/starttlsd ## CPU and memory beside nginx and stunnel (if there), and what TLS towards the backend costs
+	@$(PYTHON) bench/peers.py --program $(B)/starttlsd
+	@$(PYTHON) bench/reencryption.py --program $(B)/starttlsd
 
 fuzz-%:
 	@fuzzer=fuzz_$*; mkdir -p build/fuzz/corpus/$$fuzzer; seeds=tests/fuzz/seeds/$$fuzzer; \

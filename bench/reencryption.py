@@ -8,7 +8,6 @@ Both ways take turns in one run, and what counts is the median of the rounds' ra
 """
 import argparse
 import contextlib
-import os
 import pathlib
 import signal
 import socket
@@ -17,31 +16,11 @@ import statistics
 import subprocess
 import tempfile
 import threading
-import time
+
+from stand import certificate, cpu_seconds, free_port, recv_exactly, wait_for
 
 PIECE = bytes(range(256)) * 512
 GREETING, LOGIN = b"* OK ready\r\n", b"a OK in\r\n"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def recv_exactly(sock, count):
-    while count > 0:
-        octets = sock.recv(min(count, 1 << 20))
-        assert octets, "closed early"
-        count -= len(octets)
-
-
-def certificate(directory):
-    path = directory / "both.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
-                    "2", "-subj", "/CN=localhost", "-keyout", path, "-out", directory / "cert.pem"],
-                   check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + (directory / "cert.pem").read_bytes())
-    return path
 
 
 class Backend:
@@ -82,11 +61,6 @@ class Backend:
         client.close()
 
 
-def cpu_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def worker_of(master):
     children = pathlib.Path(f"/proc/{master}/task/{master}/children").read_text().split()
     return next(int(pid) for pid in children
@@ -119,15 +93,6 @@ backend = 127.0.0.1:{backends[name].port}
 {"" if name == "terminated" else "backend_tls = implicit" + chr(10) + "backend_verify = none"}
 """ for name in ports]
     return "[starttlsd]\nworkers = 1\nlog_level = error\n\n" + "\n".join(services)
-
-
-def wait_for(port):
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except OSError:
-            time.sleep(0.05)
 
 
 def main():
