@@ -158,7 +158,7 @@ def stunnel(options, directory, port, backend, pem):
     (directory / "stunnel.conf").write_text(f"""foreground = yes
 pid =
 syslog = no
-debug = err
+debug = crit
 [mail]
 protocol = smtp
 accept = 127.0.0.1:{port}
