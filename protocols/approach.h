@@ -10,6 +10,16 @@
 #include "protocols/protocol.h"
 #include "protocols/verdict.h"
 
+/* Whose end is awaited. What is not wanted is left out; what was announced in the clear is asked for
+ * once more behind the handshake. */
+enum approach_phase {
+    APPROACH_AT_GREETING,
+    APPROACH_AT_OFFERS, /* what it can do: EHLO, CAPABILITY, CAPA */
+    APPROACH_AT_STARTTLS,
+    APPROACH_AT_HANDSHAKE,
+    APPROACH_AT_IDENTITY, /* XCLIENT, ID */
+};
+
 /* STARTTLS: among what each module finds announced. */
 #define APPROACH_OFFERS_TLS 1u
 
@@ -21,8 +31,8 @@ struct approach {
 
     bool is_secure; /* set by the owner: the handshake that was asked for is done */
 
-    unsigned phase;   /* the module's own, and all that follows; 0: the greeting is awaited */
-    unsigned code;    /* of the reply under way; 0: none */
+    enum approach_phase phase;
+    unsigned code;    /* of the reply under way; 0: none; the module's own, and all that follows */
     size_t reply_len; /* its octets so far */
     unsigned offers;  /* what it has announced, as the module's bits */
 };
@@ -89,8 +99,9 @@ static inline struct approach_step approach_going(size_t take, struct span text)
     return (struct approach_step){.state = APPROACH_GOING, .take = take, .text = text};
 }
 
-static inline struct approach_step approach_start_tls(size_t take)
+static inline struct approach_step approach_start_tls(struct approach *a, size_t take)
 {
+    a->phase = APPROACH_AT_HANDSHAKE;
     return (struct approach_step){.state = APPROACH_START_TLS, .take = take};
 }
 

@@ -7,21 +7,17 @@
 #include "protocols/imap_writer.h"
 #include "protocols/word.h"
 
-/* GREETING ─▶ CAPABILITY ─▶ STARTTLS ─▶ HANDSHAKE ─▶ ID. What is not wished for, or was said in the
- * greeting, is left out. */
-enum phase { PHASE_GREETING, PHASE_CAPABILITY, PHASE_STARTTLS, PHASE_HANDSHAKE, PHASE_ID };
-
 /* What it has announced; OFFERS_LIST: anything at all. */
 enum offers { OFFERS_TLS = APPROACH_OFFERS_TLS, OFFERS_ID = 2, OFFERS_LIST = 4 };
 
 /* A tag for each phase: the answer to one is none to another. */
 static const char tags[] = {
-    [PHASE_CAPABILITY] = 'a',
-    [PHASE_STARTTLS] = 'b',
-    [PHASE_ID] = 'c',
+    [APPROACH_AT_OFFERS] = 'a',
+    [APPROACH_AT_STARTTLS] = 'b',
+    [APPROACH_AT_IDENTITY] = 'c',
 };
 
-static struct approach_step ask(struct approach *a, enum phase phase, size_t take,
+static struct approach_step ask(struct approach *a, enum approach_phase phase, size_t take,
                                 struct span command)
 {
     a->phase = phase;
@@ -80,7 +76,7 @@ static struct approach_step identify(struct approach *a, size_t take, char *spac
         return approach_ready(take);
     if ((a->offers & OFFERS_LIST) != 0 && (a->offers & OFFERS_ID) == 0)
         return refuse(take, "it does not announce ID");
-    return ask(a, PHASE_ID, take, identification(a->identity, space));
+    return ask(a, APPROACH_AT_IDENTITY, take, identification(a->identity, space));
 }
 
 /* ---- TLS ---- */
@@ -96,7 +92,7 @@ static struct approach_step want_tls(struct approach *a, size_t take, char *spac
 {
     if ((a->offers & OFFERS_TLS) == 0)
         return go_without_tls(a, take, "it does not announce STARTTLS", space);
-    return ask(a, PHASE_STARTTLS, take, (struct span)SPAN("b STARTTLS\r\n"));
+    return ask(a, APPROACH_AT_STARTTLS, take, (struct span)SPAN("b STARTTLS\r\n"));
 }
 
 /* What it announced in the clear is forgotten. In TLS 1.3 a server that will not have us says so
@@ -106,15 +102,14 @@ static struct approach_step after_handshake(struct approach *a, char *space)
     a->offers = 0;
     if (a->identity != NULL)
         return identify(a, 0, space);
-    return ask(a, PHASE_CAPABILITY, 0, capability);
+    return ask(a, APPROACH_AT_OFFERS, 0, capability);
 }
 
 static struct approach_step allowed_tls(struct approach *a, size_t take, struct span window)
 {
     if (take < window.len)
         return approach_injected(window.len);
-    a->phase = PHASE_HANDSHAKE;
-    return approach_start_tls(take);
+    return approach_start_tls(a, take);
 }
 
 /* ---- what it says ---- */
@@ -141,14 +136,14 @@ static struct approach_step greeted(struct approach *a, const struct imap_hearin
         return identify(a, h->take, space);
     if ((a->offers & OFFERS_LIST) != 0)
         return want_tls(a, h->take, space);
-    return ask(a, PHASE_CAPABILITY, h->take, capability);
+    return ask(a, APPROACH_AT_OFFERS, h->take, capability);
 }
 
 /* Of what somebody in between may have put in before TLS, only what was asked for is read. */
 static bool is_in_order(const struct approach *a, const struct imap_response *r)
 {
-    return a->phase == PHASE_ID ||
-           (a->phase == PHASE_CAPABILITY && r->kind == IMAP_RESPONSE_CAPABILITY);
+    return a->phase == APPROACH_AT_IDENTITY ||
+           (a->phase == APPROACH_AT_OFFERS && r->kind == IMAP_RESPONSE_CAPABILITY);
 }
 
 static struct approach_step answered(struct approach *a, const struct imap_hearing *h,
@@ -157,18 +152,19 @@ static struct approach_step answered(struct approach *a, const struct imap_heari
     const struct imap_response *r = &h->response;
     bool is_ok = r->status == IMAP_STATUS_OK;
 
-    if (a->phase == PHASE_STARTTLS && is_ok)
+    if (a->phase == APPROACH_AT_STARTTLS && is_ok)
         return allowed_tls(a, h->take, window);
     if (h->take < window.len)
         return refuse(window.len, "it talks before it is asked");
-    switch ((enum phase)a->phase) {
-    case PHASE_CAPABILITY:
+    switch (a->phase) {
+    case APPROACH_AT_OFFERS:
         note_offers(a, r->capabilities);
         return a->is_secure ? approach_ready(h->take) : want_tls(a, h->take, space);
-    case PHASE_STARTTLS: return go_without_tls(a, h->take, "it refuses STARTTLS", space);
-    case PHASE_ID: return is_ok ? approach_ready(h->take) : refuse(h->take, "it refuses ID");
-    case PHASE_GREETING:
-    case PHASE_HANDSHAKE: break;
+    case APPROACH_AT_STARTTLS: return go_without_tls(a, h->take, "it refuses STARTTLS", space);
+    case APPROACH_AT_IDENTITY:
+        return is_ok ? approach_ready(h->take) : refuse(h->take, "it refuses ID");
+    case APPROACH_AT_GREETING:
+    case APPROACH_AT_HANDSHAKE: break;
     }
     return refuse(window.len, "what it says is no answer");
 }
@@ -177,17 +173,17 @@ struct approach_step imap_approach_step(struct approach *a, struct span window, 
 {
     struct imap_hearing h = {.tag = tags[a->phase], .answer_len = &a->reply_len};
 
-    if (a->phase == PHASE_HANDSHAKE)
+    if (a->phase == APPROACH_AT_HANDSHAKE)
         return after_handshake(a, space);
     for (;;) {
-        switch (a->phase == PHASE_GREETING ? imap_client_greeting(&h, window)
-                                           : imap_client_hear(&h, window)) {
+        switch (a->phase == APPROACH_AT_GREETING ? imap_client_greeting(&h, window)
+                                                 : imap_client_hear(&h, window)) {
         case IMAP_HEARD_PARTIAL: return approach_going(h.take, (struct span){0});
         case IMAP_HEARD_WRONG: return refuse(window.len, h.why);
         case IMAP_HEARD_ANSWER: return answered(a, &h, window, space);
         case IMAP_HEARD_UNTAGGED: break;
         }
-        if (a->phase == PHASE_GREETING)
+        if (a->phase == APPROACH_AT_GREETING)
             return greeted(a, &h, space);
         if (!is_in_order(a, &h.response))
             return refuse(window.len, "what it says is no answer");

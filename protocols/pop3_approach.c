@@ -7,13 +7,10 @@
 #include "protocols/reply.h"
 #include "protocols/word.h"
 
-/* GREETING ─▶ CAPA ─▶ STLS ─▶ HANDSHAKE ─▶ XCLIENT. What is not wished for is left out. */
-enum phase { PHASE_GREETING, PHASE_CAPA, PHASE_STLS, PHASE_HANDSHAKE, PHASE_XCLIENT };
-
 static const char early[] = "it talks before it is asked";
 static const char no_reply[] = "what it says is no reply";
 
-static struct approach_step ask(struct approach *a, enum phase phase, size_t take,
+static struct approach_step ask(struct approach *a, enum approach_phase phase, size_t take,
                                 struct span command)
 {
     a->phase = phase;
@@ -54,7 +51,7 @@ static struct approach_step identify(struct approach *a, size_t take, char *spac
 {
     if (a->identity == NULL)
         return approach_ready(take);
-    return ask(a, PHASE_XCLIENT, take, identification(a->identity, space));
+    return ask(a, APPROACH_AT_IDENTITY, take, identification(a->identity, space));
 }
 
 /* Dovecot announces XCLIENT in its greeting alone, which is nothing to go by behind STLS; and it says
@@ -98,7 +95,7 @@ static struct approach_step after_handshake(struct approach *a, char *space)
 {
     if (a->identity != NULL)
         return identify(a, 0, space);
-    return ask(a, PHASE_CAPA, 0, capa);
+    return ask(a, APPROACH_AT_OFFERS, 0, capa);
 }
 
 static struct approach_step started(struct approach *a, struct span window, char *space)
@@ -110,8 +107,7 @@ static struct approach_step started(struct approach *a, struct span window, char
     case POP3_REPLY_OK:
         if (line.take < window.len)
             return approach_injected(window.len);
-        a->phase = PHASE_HANDSHAKE;
-        return approach_start_tls(line.take);
+        return approach_start_tls(a, line.take);
     case POP3_REPLY_ERR:
         if (line.take < window.len)
             return refuse(window.len, early);
@@ -147,7 +143,7 @@ static struct approach_step announced(struct approach *a, struct span window, ch
         return approach_ready(window.len);
     if ((a->offers & APPROACH_OFFERS_TLS) == 0)
         return go_without_tls(a, window.len, "it does not announce STLS", space);
-    return ask(a, PHASE_STLS, window.len, (struct span)SPAN("STLS\r\n"));
+    return ask(a, APPROACH_AT_STARTTLS, window.len, (struct span)SPAN("STLS\r\n"));
 }
 
 /* ---- the greeting ---- */
@@ -160,7 +156,7 @@ static struct approach_step greeted(struct approach *a, struct span window, char
     case POP3_REPLY_PARTIAL: return undecided();
     case POP3_REPLY_OK:
         if (a->starts_tls)
-            return ask(a, PHASE_CAPA, line.take, capa);
+            return ask(a, APPROACH_AT_OFFERS, line.take, capa);
         return identify(a, line.take, space);
     case POP3_REPLY_ERR:
     case POP3_REPLY_CHALLENGE:
@@ -171,12 +167,12 @@ static struct approach_step greeted(struct approach *a, struct span window, char
 
 struct approach_step pop3_approach_step(struct approach *a, struct span window, char *space)
 {
-    switch ((enum phase)a->phase) {
-    case PHASE_GREETING: return greeted(a, window, space);
-    case PHASE_CAPA: return announced(a, window, space);
-    case PHASE_STLS: return started(a, window, space);
-    case PHASE_HANDSHAKE: return after_handshake(a, space);
-    case PHASE_XCLIENT: break;
+    switch (a->phase) {
+    case APPROACH_AT_GREETING: return greeted(a, window, space);
+    case APPROACH_AT_OFFERS: return announced(a, window, space);
+    case APPROACH_AT_STARTTLS: return started(a, window, space);
+    case APPROACH_AT_HANDSHAKE: return after_handshake(a, space);
+    case APPROACH_AT_IDENTITY: break;
     }
     return identified(window);
 }

@@ -10,15 +10,6 @@
 #include "protocols/smtp_client.h"
 #include "protocols/word.h"
 
-/* GREETING ──▶ EHLO ──▶ STARTTLS ──▶ (TLS) ──▶ EHLO ──▶ XCLIENT ──▶ a fresh greeting: ready
- * What is not wanted is left out. */
-enum phase {
-    PHASE_GREETING,
-    PHASE_EHLO,
-    PHASE_STARTTLS,
-    PHASE_XCLIENT,
-};
-
 /* What a probe cannot hold, no session takes either. */
 #define REPLY_MAX PROBE_WINDOW
 
@@ -96,7 +87,7 @@ static struct approach_step say_hello(struct approach *a, size_t take, char *spa
     const struct span part[] = {SPAN("EHLO "), span_first(span_of(a->hostname), HOSTNAME_MAX),
                                 LINE_END};
 
-    a->phase = PHASE_EHLO;
+    a->phase = APPROACH_AT_OFFERS;
     return approach_going(take, reply_join(space, SMTP_APPROACH_SPACE, part, 3));
 }
 
@@ -159,7 +150,7 @@ static struct approach_step introduce(struct approach *a, size_t take, char *spa
     add_address(&i, ATTRIBUTE_DESTADDR, ATTRIBUTE_DESTPORT, &a->identity->server);
     add_attribute(&i, ATTRIBUTE_NAME, unavailable); /* else it would keep ours */
     add(&i, LINE_END);
-    a->phase = PHASE_XCLIENT;
+    a->phase = APPROACH_AT_IDENTITY;
     return approach_going(take, (struct span){space, i.len});
 }
 
@@ -178,7 +169,7 @@ static struct approach_step after_hello(struct approach *a, struct span reply, u
     if (!a->starts_tls || a->is_secure)
         return introduce(a, reply.len, space);
     if ((a->offers & APPROACH_OFFERS_TLS) != 0) {
-        a->phase = PHASE_STARTTLS;
+        a->phase = APPROACH_AT_STARTTLS;
         return approach_going(reply.len, (struct span)SPAN("STARTTLS\r\n"));
     }
     if (a->needs_tls)
@@ -192,7 +183,7 @@ static struct approach_step after_starttls(struct approach *a, size_t take, unsi
                                            char *space)
 {
     if (code == 220)
-        return approach_start_tls(take);
+        return approach_start_tls(a, take);
     if (a->needs_tls || code < 400)
         return approach_unusable(take, END_BACKEND_TLS_FAILED, "it refuses STARTTLS");
     return introduce(a, take, space);
@@ -209,13 +200,14 @@ static struct approach_step after_handshake(struct approach *a, char *space)
 static struct approach_step answered(struct approach *a, struct span reply, unsigned code,
                                      char *space)
 {
-    switch ((enum phase)a->phase) {
-    case PHASE_GREETING: return after_greeting(a, reply.len, space);
-    case PHASE_EHLO: return after_hello(a, reply, code, space);
-    case PHASE_STARTTLS: return after_starttls(a, reply.len, code, space);
-    case PHASE_XCLIENT: break;
+    switch (a->phase) {
+    case APPROACH_AT_GREETING: return after_greeting(a, reply.len, space);
+    case APPROACH_AT_OFFERS: return after_hello(a, reply, code, space);
+    case APPROACH_AT_STARTTLS: return after_starttls(a, reply.len, code, space);
+    case APPROACH_AT_HANDSHAKE:
+    case APPROACH_AT_IDENTITY: break;
     }
-    return code == 220 ? approach_ready(reply.len)
+    return code == 220 ? approach_ready(reply.len) /* a fresh greeting */
                        : approach_unusable(reply.len, END_BACKEND_REFUSED, "it refuses XCLIENT");
 }
 
@@ -227,11 +219,11 @@ static struct approach_step unusable(struct span window, const char *why)
 struct approach_step smtp_approach_step(struct approach *a, struct span window, char *space)
 {
     struct smtp_client reply = {0};
-    const bool is_greeting = a->phase == PHASE_GREETING;
+    const bool is_greeting = a->phase == APPROACH_AT_GREETING;
     enum smtp_client_result result;
     size_t len;
 
-    if (a->phase == PHASE_STARTTLS && a->is_secure)
+    if (a->phase == APPROACH_AT_HANDSHAKE)
         return after_handshake(a, space);
     result = smtp_client_whole(&reply, window, &len);
     if (result == SMTP_CLIENT_BAD || (is_greeting && reply.code != 0 && reply.code != 220))
@@ -244,7 +236,7 @@ struct approach_step smtp_approach_step(struct approach *a, struct span window, 
     if (result != SMTP_CLIENT_LAST || len > REPLY_MAX)
         return unusable(window, "its reply has no end");
     if (len < window.len)
-        return a->phase == PHASE_STARTTLS && reply.code == 220
+        return a->phase == APPROACH_AT_STARTTLS && reply.code == 220
                    ? approach_injected(window.len)
                    : unusable(window, "it talks before it is asked");
     if (reply.code / 100 == 3)
