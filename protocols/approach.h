@@ -10,8 +10,7 @@
 #include "protocols/protocol.h"
 #include "protocols/verdict.h"
 
-/* Whose end is awaited. What is not wanted is left out; what was announced in the clear is asked for
- * once more behind the handshake. */
+/* Whose end is awaited. What is not wanted is left out; OFFERS may come again behind the handshake. */
 enum approach_phase {
     APPROACH_AT_GREETING,
     APPROACH_AT_OFFERS, /* what it can do: EHLO, CAPABILITY, CAPA */

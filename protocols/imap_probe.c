@@ -12,6 +12,9 @@
 
 enum phase { PHASE_APPROACH, PHASE_CAPABILITY, PHASE_LOGOUT };
 
+static const struct probe_injected injected = {SPAN("b STARTTLS\r\nx NOOP\r\n"),
+                                               SPAN("x NOOP\r\n")};
+
 static_assert(IMAP_CLIENT_LINE_MAX <= PROBE_WINDOW, "a probe sees all of a line");
 static_assert(IMAP_APPROACH_SPACE <= sizeof(((struct probe *)NULL)->command), "and has room");
 
@@ -32,27 +35,56 @@ static struct probe_step finish(struct probe *p, size_t take)
     return probe_healthy(take, (struct span)SPAN("e LOGOUT\r\n"));
 }
 
-static struct probe_step approach(struct probe *p, struct span window)
-{
-    struct approach_step step;
-
-    if (p->approach.phase == 0)
-        probe_keep(p->greeting, window);
-    step = imap_approach_step(&p->approach, window, p->command);
-    if (step.state != APPROACH_READY)
-        return probe_approached(p, &step);
-    if (!p->wish.learns)
-        return finish(p, step.take);
-    p->phase = PHASE_CAPABILITY;
-    return probe_going(step.take, (struct span)SPAN("d CAPABILITY\r\n"));
-}
-
-static void learn(struct probe *p, struct span list)
+static void learn(struct learned *to, struct span list)
 {
     struct span word;
 
     while ((word = word_next(&list)).len > 0)
-        learned_add(&p->learned, word);
+        learned_add(to, word);
+}
+
+/* Behind a good greeting. */
+static struct span early(const struct probe *p, struct span window)
+{
+    size_t len = 0;
+    struct imap_hearing h = {.answer_len = &len};
+
+    if (p->approach.phase != APPROACH_AT_GREETING ||
+        imap_client_hear(&h, window) != IMAP_HEARD_UNTAGGED ||
+        h.response.kind != IMAP_RESPONSE_STATUS || h.response.status != IMAP_STATUS_OK)
+        return (struct span){0};
+    return span_skip(window, h.take);
+}
+
+/* The greeting may have its list already; otherwise it is asked for. */
+static void overhear_offers(struct probe *p, struct span window)
+{
+    struct line line;
+
+    if (p->approach.phase > APPROACH_AT_OFFERS || !probe_is_on_its_way(p))
+        return;
+    while (line_find(window, IMAP_CLIENT_LINE_MAX, &line) == LINE_FOUND && !line.is_dirty) {
+        learn(&p->clear, imap_response_parse(line.text).capabilities);
+        window = span_skip(window, line.take);
+    }
+    p->clear.is_known = p->clear.len > 0;
+}
+
+static struct probe_step approach(struct probe *p, struct span window)
+{
+    struct approach_step step;
+
+    if (probe_has_injected(p))
+        return finish(p, 0);
+    probe_overhear(p, window, early(p, window));
+    overhear_offers(p, window);
+    step = imap_approach_step(&p->approach, window, p->command);
+    if (step.state != APPROACH_READY)
+        return probe_approached(p, &step, &injected);
+    if (!p->wish.learns)
+        return finish(p, step.take);
+    p->phase = PHASE_CAPABILITY;
+    return probe_going(step.take, (struct span)SPAN("d CAPABILITY\r\n"));
 }
 
 static struct probe_step learned(struct probe *p, const struct imap_hearing *h, struct span window)
@@ -76,11 +108,25 @@ static struct probe_step capabilities(struct probe *p, struct span window)
         case IMAP_HEARD_UNTAGGED: break;
         }
         if (h.response.kind == IMAP_RESPONSE_CAPABILITY)
-            learn(p, h.response.capabilities);
+            learn(&p->learned, h.response.capabilities);
     }
 }
 
-/* Whatever it says to the goodbye, it is over with the answer, or with what is none. */
+/* One line behind the goodbye: is it over? */
+static bool is_parted(struct probe *p, const struct imap_response *r, struct span line)
+{
+    const bool is_ours = r->tag.len == 1 && r->tag.data[0] == 'e';
+
+    if (r->kind == IMAP_RESPONSE_CAPABILITY || r->kind == IMAP_RESPONSE_DATA ||
+        (r->kind == IMAP_RESPONSE_STATUS && r->tag.len == 0 && r->status != IMAP_STATUS_BAD))
+        return false;
+    if (probe_hear_farewell(p, line, is_ours))
+        return true;
+    if (r->tag.len == 1 && r->tag.data[0] == 'x')
+        p->farewell = PROBE_FAREWELL_OTHER; /* nobody else has this tag */
+    return is_ours || p->farewell == PROBE_FAREWELL_OTHER;
+}
+
 static struct probe_step goodbye(struct probe *p, struct span window)
 {
     struct imap_response r;
@@ -95,9 +141,9 @@ static struct probe_step goodbye(struct probe *p, struct span window)
         }
         take += line.take;
         p->reply_len += line.take;
-        r = imap_response_parse(line.text);
-        if (r.kind == IMAP_RESPONSE_BAD || (r.kind == IMAP_RESPONSE_STATUS && r.tag.len > 0) ||
-            p->reply_len > IMAP_CLIENT_ANSWER_MAX)
+        r = line.is_dirty ? (struct imap_response){.kind = IMAP_RESPONSE_BAD}
+                          : imap_response_parse(line.text);
+        if (is_parted(p, &r, line.text) || p->reply_len > IMAP_CLIENT_ANSWER_MAX)
             return probe_over(window.len);
     }
 }

@@ -16,6 +16,8 @@ enum phase {
     PHASE_QUIT,
 };
 
+static const struct probe_injected injected = {SPAN("STLS\r\nNOOP\r\n"), SPAN("NOOP\r\n")};
+
 static_assert(POP3_LIST_MAX <= PROBE_WINDOW, "a probe sees all of a list");
 static_assert(POP3_APPROACH_SPACE <= sizeof(((struct probe *)NULL)->command), "and has room");
 
@@ -35,63 +37,97 @@ static struct probe_step finish(struct probe *p, size_t take)
     return probe_healthy(take, (struct span)SPAN("QUIT\r\n"));
 }
 
+/* Without CAPA it has the commands of RFC 1939, and of these USER and PASS are the ones to be
+ * announced. A temporary refusal says nothing. */
+static void learn(struct learned *to, enum pop3_reply reply, struct span window)
+{
+    struct span text = {0};
+
+    if (reply == POP3_REPLY_ERR && span_starts(window, (struct span)SPAN("-ERR [SYS/")))
+        return;
+    to->is_known = true;
+    if (reply == POP3_REPLY_ERR) {
+        learned_add(to, (struct span)SPAN("USER"));
+        return;
+    }
+    for (bool is_first = true; pop3_list_next(&window, &text); is_first = false)
+        if (!is_first)
+            learned_add(to, text);
+}
+
+/* Behind a good greeting. */
+static struct span early(const struct probe *p, struct span window)
+{
+    struct line line;
+
+    if (p->approach.phase != APPROACH_AT_GREETING ||
+        pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line) != POP3_REPLY_OK)
+        return (struct span){0};
+    return span_skip(window, line.take);
+}
+
+static void overhear_offers(struct probe *p, struct span window)
+{
+    enum pop3_reply reply;
+    const char *why;
+
+    if (p->approach.phase != APPROACH_AT_OFFERS || !probe_is_on_its_way(p))
+        return;
+    reply = pop3_capa_find(window, &why);
+    if (reply == POP3_REPLY_OK || reply == POP3_REPLY_ERR)
+        learn(&p->clear, reply, window);
+}
+
 static struct probe_step approach(struct probe *p, struct span window)
 {
     struct approach_step step;
 
-    if (p->approach.phase == 0)
-        probe_keep(p->greeting, window);
+    if (probe_has_injected(p))
+        return finish(p, 0);
+    probe_overhear(p, window, early(p, window));
+    overhear_offers(p, window);
     step = pop3_approach_step(&p->approach, window, p->command);
     if (step.state != APPROACH_READY)
-        return probe_approached(p, &step);
+        return probe_approached(p, &step, &injected);
     if (!p->wish.learns && !p->wish.tries_relay)
         return finish(p, step.take);
     p->phase = PHASE_CAPA;
     return probe_going(step.take, (struct span)SPAN("CAPA\r\n"));
 }
 
-static void learn(struct probe *p, struct span list)
-{
-    struct span text = {0};
-
-    for (bool is_first = true; pop3_list_next(&list, &text); is_first = false)
-        if (!is_first)
-            learned_add(&p->learned, text);
-    p->learned.is_known = true;
-}
-
-/* Without CAPA it has the commands of RFC 1939, and of these USER and PASS are the ones to be
- * announced. A temporary refusal says nothing. */
-static void refused(struct probe *p, struct span reply)
-{
-    probe_keep(p->answer, reply);
-    p->learned.is_known = !span_starts(reply, (struct span)SPAN("-ERR [SYS/"));
-    if (p->learned.is_known)
-        learned_add(&p->learned, (struct span)SPAN("USER"));
-}
-
 static struct probe_step capabilities(struct probe *p, struct span window)
 {
     const char *why;
+    const enum pop3_reply reply = pop3_capa_find(window, &why);
 
-    switch (pop3_capa_find(window, &why)) {
+    switch (reply) {
     case POP3_REPLY_PARTIAL: return probe_going(0, (struct span){0});
-    case POP3_REPLY_OK: learn(p, window); break;
-    case POP3_REPLY_ERR: refused(p, window); break;
+    case POP3_REPLY_OK: break;
+    case POP3_REPLY_ERR: probe_keep(p->answer, window); break;
     case POP3_REPLY_CHALLENGE:
     case POP3_REPLY_BAD: return probe_sick(window.len, why);
     }
+    learn(&p->learned, reply, window);
     return finish(p, window.len);
 }
 
-/* Whatever it says to the goodbye, it is over with the line. */
-static struct probe_step goodbye(struct span window)
+/* An `+OK` may be for anything: behind an injection a second answer decides, or the end of the
+ * connection, or of the owner's time. */
+static struct probe_step goodbye(struct probe *p, struct span window)
 {
-    struct line line;
+    size_t take = 0;
 
-    if (line_find(window, POP3_REPLY_LINE_MAX, &line) == LINE_PARTIAL)
-        return probe_going(0, (struct span){0});
-    return probe_over(window.len);
+    for (;;) {
+        const struct span rest = span_skip(window, take);
+        struct line line;
+        enum pop3_reply reply = pop3_reply_find(rest, POP3_REPLY_LINE_MAX, &line);
+
+        if (reply == POP3_REPLY_PARTIAL)
+            return probe_going(take, (struct span){0});
+        if (probe_hear_farewell(p, rest, reply == POP3_REPLY_OK) || reply == POP3_REPLY_BAD)
+            return probe_over(window.len);
+        take += line.take;
+    }
 }
 
 struct probe_step pop3_probe_step(struct probe *p, struct span window)
@@ -101,5 +137,5 @@ struct probe_step pop3_probe_step(struct probe *p, struct span window)
     case PHASE_CAPA: return capabilities(p, window);
     case PHASE_QUIT: break;
     }
-    return goodbye(window);
+    return goodbye(p, window);
 }

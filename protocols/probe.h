@@ -33,10 +33,11 @@ enum probe_relay {
 
 /* What came behind our goodbye, so far. */
 enum probe_farewell {
-    PROBE_FAREWELL_NONE,  /* nothing, or nothing that could not be the one or the other */
+    PROBE_FAREWELL_NONE,  /* nothing that can be told from the one or the other */
     PROBE_FAREWELL_GOOD,  /* the goodbye's own answer, and nothing in front of it */
     PROBE_FAREWELL_OTHER, /* an answer to something else: to what was injected, or to a PROXY header
-                             in front of all, which it has taken for a command */
+                             in front of all, taken for a command; that may even come with the
+                             greeting, before any goodbye (SICK) */
 };
 
 enum probe_state {
@@ -79,13 +80,14 @@ struct probe {
 
     struct probe_wish wish;
     struct approach approach;
-    unsigned phase;    /* the module's own, and all that follows */
-    unsigned code;     /* of the reply under way; 0: none */
-    size_t reply_len;  /* its octets so far */
-    unsigned attempt;  /* at being relayed for */
-    unsigned refusals; /* among them, for good */
-    bool is_clear;     /* the reply under way speaks of relaying */
-    bool is_trusting;  /* it announces that it takes identities from us */
+    unsigned phase;     /* the module's own, and all that follows */
+    unsigned code;      /* of the reply under way; 0: none */
+    size_t reply_len;   /* its octets so far */
+    unsigned attempt;   /* at being relayed for */
+    unsigned refusals;  /* among them, for good */
+    unsigned farewells; /* answers behind our goodbye */
+    bool is_clear;      /* the reply under way speaks of relaying */
+    bool is_trusting;   /* it announces that it takes identities from us */
     char command[320];
 };
 
@@ -94,7 +96,8 @@ static inline struct probe probe_blank(const struct probe_wish *wish)
 {
     return (struct probe){
         .wish = *wish,
-        .approach = approach_init(wish->hostname, NULL, wish->starts_tls, wish->needs_tls),
+        .approach = approach_init(wish->hostname, NULL, wish->starts_tls,
+                                  wish->needs_tls || wish->injection != PROBE_INJECT_NOTHING),
     };
 }
 
@@ -124,33 +127,45 @@ static inline struct probe_step probe_over(size_t take)
     return (struct probe_step){.state = PROBE_OVER, .take = take};
 }
 
+/* What an attacker would put in, as the module's own: `at_once` has STARTTLS in front. */
+struct probe_injected {
+    struct span at_once, behind;
+};
+
 /* A step of the approach, as the probe's: any but READY. */
-static inline struct probe_step probe_approached(struct probe *p, const struct approach_step *step)
+MUST_CHECK struct probe_step probe_approached(struct probe *p, const struct approach_step *step,
+                                              const struct probe_injected *injected);
+
+/* Is the handshake done behind a command that was put in? Then only the goodbye is left to say. */
+static inline bool probe_has_injected(const struct probe *p)
 {
-    p->offers_tls = p->offers_tls || (p->approach.offers & APPROACH_OFFERS_TLS) != 0;
-    switch (step->state) {
-    case APPROACH_START_TLS:
-        return (struct probe_step){.state = PROBE_START_TLS, .take = step->take};
-    case APPROACH_UNUSABLE: return probe_sick(step->take, step->why);
-    case APPROACH_GOING:
-    case APPROACH_READY: break;
-    }
-    return probe_going(step->take, step->text);
+    return p->wish.injection != PROBE_INJECT_NOTHING && p->approach.phase == APPROACH_AT_HANDSHAKE;
 }
+
+/* Is it on its way to STARTTLS? What is announced there is read as it passes: the approach keeps no
+ * words, since sessions need none. */
+static inline bool probe_is_on_its_way(const struct probe *p)
+{
+    return p->wish.starts_tls && !p->approach.is_secure;
+}
+
+/*
+ * What the approach is about to read, for people.
+ *
+ * early  what stands behind the greeting in its window
+ */
+void probe_overhear(struct probe *p, struct span window, struct span early);
+
+/*
+ * One answer behind our goodbye. True: PROBE_OVER, without injection with the first. A command that
+ * was put in is proved by a second alone: a server may answer its goodbye in words of its own.
+ *
+ * line    or what is none
+ * is_own  it is as the goodbye's own would be
+ */
+bool probe_hear_farewell(struct probe *p, struct span line, bool is_own);
 
 /* The first line of `text`, for people to read. */
-static inline void probe_keep(char to[PROBE_TEXT], struct span text)
-{
-    size_t len = 0;
-
-    for (; len < text.len && len < PROBE_TEXT - 1; len++) {
-        char c = text.data[len];
-
-        if (c == '\r' || c == '\n')
-            break;
-        to[len] = (char)(c >= ' ' && c <= '~' ? c : '?');
-    }
-    to[len] = '\0';
-}
+void probe_keep(char to[PROBE_TEXT], struct span text);
 
 #endif

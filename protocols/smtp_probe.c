@@ -12,7 +12,7 @@
 #include "protocols/smtp_client.h"
 
 /* APPROACH ──▶ EHLO ──▶ (refused) HELO ──▶ { MAIL ──▶ RCPT ──▶ RSET } up to four times ──▶ QUIT
- * What was not wished for is left out. */
+ * What was not wished for is left out; behind an injection all but the QUIT. */
 enum phase {
     PHASE_APPROACH,
     PHASE_EHLO,
@@ -47,6 +47,8 @@ static const struct {
 };
 
 #define ATTEMPTS (sizeof attempts / sizeof *attempts)
+
+static const struct probe_injected injected = {SPAN("STARTTLS\r\nNOOP\r\n"), SPAN("NOOP\r\n")};
 
 static_assert(sizeof((struct probe *)NULL)->command >= SMTP_APPROACH_SPACE, "its commands fit");
 
@@ -120,6 +122,12 @@ static void judge_recipient(struct probe *p, unsigned code)
         p->relay = PROBE_RELAY_REFUSED;
 }
 
+/* RFC 5321, section 3.2: who does not know EHLO has no extension. */
+static bool is_known(unsigned code)
+{
+    return code < 300 || code >= 500;
+}
+
 /* A whole reply: what next? */
 static struct probe_step answered(struct probe *p, unsigned code, size_t take)
 {
@@ -127,7 +135,7 @@ static struct probe_step answered(struct probe *p, unsigned code, size_t take)
 
     switch ((enum phase)p->phase) {
     case PHASE_EHLO:
-        p->learned.is_known = is_good || code >= 500; /* RFC 5321, section 3.2: then it has none */
+        p->learned.is_known = is_known(code);
         if (p->wish.tells_identity && !p->is_trusting)
             return probe_sick(take, SMTP_APPROACH_NO_XCLIENT);
         if (is_good)
@@ -171,7 +179,7 @@ static bool speaks_of_relaying(struct span text)
 }
 
 /* The old form `AUTH=LOGIN` means what `AUTH LOGIN` does (RFC 4954 has the new one alone). */
-static void keep_capability(struct probe *p, struct span text)
+static void keep_capability(struct learned *to, struct span text)
 {
     static const struct span old = SPAN("AUTH=");
     char line[SMTP_REPLY_LINE_MAX];
@@ -181,7 +189,12 @@ static void keep_capability(struct probe *p, struct span text)
         line[old.len - 1] = ' ';
         text.data = line;
     }
-    learned_add(&p->learned, text);
+    learned_add(to, text);
+}
+
+static void note_capability(struct probe *p, struct span text)
+{
+    keep_capability(&p->learned, text);
     if (span_equals(learned_keyword(text), (struct span)SPAN("STARTTLS")))
         p->offers_tls = true; /* in the clear, or there it was before */
     p->is_trusting = p->is_trusting || smtp_approach_is_trust(text);
@@ -193,7 +206,7 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
     switch ((enum phase)p->phase) {
     case PHASE_EHLO:
         if (!is_first && code < 300)
-            keep_capability(p, span_skip(text, 4));
+            note_capability(p, span_skip(text, 4));
         break;
     case PHASE_HELO:
     case PHASE_MAIL:
@@ -214,10 +227,7 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
 /* What follows from a single line; true: the probe need not wait for the rest of the reply. */
 static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_step *step)
 {
-    if (p->phase == PHASE_QUIT) {
-        *step = probe_over(len);
-        return p->reply_len > REPLY_MAX;
-    } else if (code == 421 && p->phase < PHASE_MAIL) {
+    if (code == 421 && p->phase < PHASE_MAIL) {
         *step = probe_sick(len, "it answers EHLO with 421");
     } else if (code == 421) {
         *step = finish(p, len); /* all but relaying is known */
@@ -229,15 +239,48 @@ static bool is_decided(struct probe *p, unsigned code, size_t len, struct probe_
     return true;
 }
 
+/* Behind a whole greeting. */
+static struct span early(const struct probe *p, struct span window)
+{
+    struct smtp_client reply = {0};
+    size_t len = 0;
+
+    if (p->approach.phase != APPROACH_AT_GREETING ||
+        smtp_client_whole(&reply, window, &len) != SMTP_CLIENT_LAST || reply.code != 220)
+        return (struct span){0};
+    return span_skip(window, len);
+}
+
+static void overhear_offers(struct probe *p, struct span window)
+{
+    struct smtp_client reply = {0};
+    struct line line;
+    size_t len;
+
+    if (p->approach.phase != APPROACH_AT_OFFERS || !probe_is_on_its_way(p) ||
+        smtp_client_whole(&reply, window, &len) != SMTP_CLIENT_LAST)
+        return;
+    p->clear.is_known = is_known(reply.code);
+    if (reply.code >= 300)
+        return;
+    for (bool is_first = true; line_find(window, len, &line) == LINE_FOUND; is_first = false) {
+        if (!is_first)
+            keep_capability(&p->clear, span_skip(line.text, 4));
+        window = span_skip(window, line.take);
+    }
+}
+
 static struct probe_step approach(struct probe *p, struct span window)
 {
     struct approach_step step;
 
-    if (p->approach.phase == 0)
-        probe_keep(p->greeting, window);
+    if (probe_has_injected(p))
+        return finish(p, 0);
+    probe_overhear(p, window, early(p, window));
+    overhear_offers(p, window);
     step = smtp_approach_step(&p->approach, window, p->command);
     if (step.state != APPROACH_READY)
-        return probe_approached(p, &step);
+        return probe_approached(p, &step, &injected);
     return approached(p, step.take);
 }
 
@@ -255,8 +298,7 @@ static struct probe_step talk(struct probe *p, struct span window)
         if (result == SMTP_CLIENT_PARTIAL)
             return probe_going(take, (struct span){0});
         if (result == SMTP_CLIENT_BAD)
-            return p->phase == PHASE_QUIT ? probe_over(window.len)
-                                          : probe_sick(window.len, "what it says is no reply");
+            return probe_sick(window.len, "what it says is no reply");
         take += line.take;
         p->code = reply.code;
         p->reply_len += line.take;
@@ -267,13 +309,50 @@ static struct probe_step talk(struct probe *p, struct span window)
             continue;
         p->code = 0;
         p->reply_len = 0;
-        if (take < window.len && p->phase != PHASE_QUIT)
+        if (take < window.len)
             return probe_sick(window.len, "it talks before it is asked");
         return answered(p, reply.code, take);
     }
 }
 
+/* Only 221 is sure to be for the QUIT. */
+static struct probe_step goodbye(struct probe *p, struct span window)
+{
+    size_t take = 0;
+
+    for (;;) {
+        struct smtp_client reply = {.code = p->code};
+        const struct span rest = span_skip(window, take);
+        struct line line;
+        const enum smtp_client_result result = smtp_client_line(&reply, rest, &line);
+        const bool is_whole = result == SMTP_CLIENT_LAST;
+        const bool is_own = is_whole && reply.code == 221;
+
+        if (result == SMTP_CLIENT_PARTIAL)
+            return probe_going(take, (struct span){0});
+        if (result == SMTP_CLIENT_LINE && p->reply_len + line.take <= REPLY_MAX) {
+            p->code = reply.code;
+            p->reply_len += line.take;
+        } else {
+            if (probe_hear_farewell(p, rest, is_own) || is_own || !is_whole)
+                return probe_over(window.len);
+            p->code = 0;
+            p->reply_len = 0;
+        }
+        take += line.take;
+    }
+}
+
 struct probe_step smtp_probe_step(struct probe *p, struct span window)
 {
-    return p->phase == PHASE_APPROACH ? approach(p, window) : talk(p, window);
+    switch ((enum phase)p->phase) {
+    case PHASE_APPROACH: return approach(p, window);
+    case PHASE_QUIT: return goodbye(p, window);
+    case PHASE_EHLO:
+    case PHASE_HELO:
+    case PHASE_MAIL:
+    case PHASE_RCPT:
+    case PHASE_RSET: break;
+    }
+    return talk(p, window);
 }

@@ -14,15 +14,18 @@
 #define CAPABILITY "d CAPABILITY\r\n"
 #define STARTTLS   "b STARTTLS\r\n"
 #define LOGOUT     "e LOGOUT\r\n"
+#define NOOP       "x NOOP\r\n"
 #define GREETING   "its greeting is no OK"
 #define EARLY      "it talks before it is asked"
 #define NONSENSE   "what it says is no answer"
 
 /* The wish. */
-#define LEARNS 1u
-#define TLS    2u
-#define NEEDS  4u
-#define TELLS  8u
+#define LEARNS  1u
+#define TLS     2u
+#define NEEDS   4u
+#define TELLS   8u
+#define AT_ONCE 16u /* in one text with STARTTLS, or behind its answer */
+#define BEHIND  32u
 
 /* Instead of what it hears: the handshake is done. */
 #define SHAKEN "(shaken)"
@@ -34,16 +37,48 @@ static const struct {
     } turn[TURNS];
     enum probe_state state; /* of the last turn */
     const char *why;
-    const char *learned; /* NULL: not known */
+    const char *learned;    /* NULL: not known */
+    const char *clear;      /* what it announces before TLS; NULL: not known */
+    const char *tls_answer; /* NULL: none */
+    enum probe_farewell farewell;
+    const char *farewell_answer; /* NULL: whatever */
 } row[] = {
     {false, {{"", ""}}, PROBE_GOING},
     {false, {{"* OK x", ""}}, PROBE_GOING},
     {false, {{"* OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
     {false, {{"* ok\n", LOGOUT}}, PROBE_HEALTHY},
     {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\n", ""}}, PROBE_GOING},
-    {false, {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\ne OK\r\n", ""}}, PROBE_OVER},
-    {false, {{"* OK x\r\n", LOGOUT}, {"e NO\r\n", ""}}, PROBE_OVER},
-    {false, {{"* OK x\r\n", LOGOUT}, {"what?\r\n", ""}}, PROBE_OVER},
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"* BYE x\r\n* CAPABILITY A\r\n* X\r\ne OK\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
+     .farewell_answer = "e OK"},
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"e NO\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD},
+    /* A header in front of all is no command to who knows it. */
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"PROXY BAD what?\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "PROXY BAD what?"},
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"* BAD what?\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER},
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"what?\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER},
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"+ what?\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER},
+    {false,
+     {{"* OK x\r\n", LOGOUT}, {"* OK a\rb\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER},
     {false, {{"* PREAUTH x\r\n", ""}}, PROBE_SICK, GREETING},
     {false, {{"* BYE x\r\n", ""}}, PROBE_SICK, GREETING},
     {false, {{"220 x\r\n", ""}}, PROBE_SICK, GREETING},
@@ -61,7 +96,8 @@ static const struct {
      {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY IDLE\nd OK\n", LOGOUT}, {"* BYE\ne OK\n", ""}},
      PROBE_OVER,
      NULL,
-     "IDLE\n"},
+     "IDLE\n",
+     .farewell = PROBE_FAREWELL_GOOD},
     {true, {{"* OK x\r\n", CAPABILITY}, {"d OK x\r\n", LOGOUT}}, PROBE_HEALTHY},
     {true, {{"* OK x\r\n", CAPABILITY}, {"d NO x\r\n", LOGOUT}}, PROBE_HEALTHY},
     {true, {{"* OK x\r\n", CAPABILITY}, {"* CAPABILITY A\r\nd BAD x\r\n", LOGOUT}}, PROBE_HEALTHY},
@@ -80,24 +116,44 @@ static const struct {
       {"e OK\r\n", ""}},
      PROBE_OVER,
      NULL,
-     "NEW\n"},
+     "NEW\n",
+     .clear = "STARTTLS\nOLD\n",
+     .tls_answer = "b OK",
+     .farewell = PROBE_FAREWELL_GOOD},
     {TLS | NEEDS,
      {{"* OK x\r\n", "a CAPABILITY\r\n"},
-      {"* CAPABILITY STARTTLS\r\na OK\r\n", STARTTLS},
-      {"b OK\r\n", ""},
+      {"* CAPABILITY STARTTLS OLD\r\na OK [CAPABILITY CODE] x\r\n", STARTTLS},
+      {"b OK Begin TLS\r\n", ""},
       {SHAKEN, "a CAPABILITY\r\n"},
-      {"a OK\r\n", LOGOUT}},
-     PROBE_HEALTHY},
-    {TLS, {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK\r\n", ""}}, PROBE_START_TLS},
+      {"* CAPABILITY NEW\r\na OK\r\n", LOGOUT}},
+     PROBE_HEALTHY,
+     .clear = "STARTTLS\nOLD\nCODE\n",
+     .tls_answer = "b OK Begin TLS"},
+    {TLS,
+     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK [CAPABILITY LATE] x\r\n", ""}},
+     PROBE_START_TLS,
+     .clear = "STARTTLS\n",
+     .tls_answer = "b OK [CAPABILITY LATE] x"},
     {TLS | NEEDS,
      {{"* OK [CAPABILITY OLD] x\r\n", ""}},
      PROBE_SICK,
+     "it does not announce STARTTLS",
+     .clear = "OLD\n"},
+    {TLS | NEEDS,
+     {{"* OK x\r\n", "a CAPABILITY\r\n"}, {"a OK\r\n", ""}},
+     PROBE_SICK,
      "it does not announce STARTTLS"},
     {TLS | NEEDS,
-     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b NO\r\n", ""}},
+     {{"* OK x\r\n", "a CAPABILITY\r\n"}, {"* CAPABILITY A\rB\r\n", ""}},
      PROBE_SICK,
-     "it refuses STARTTLS"},
-    {TLS, {{"* OK [CAPABILITY OLD] x\r\n", LOGOUT}}, PROBE_HEALTHY},
+     NONSENSE},
+    {TLS | NEEDS,
+     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b NO not now\x1b\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STARTTLS",
+     .clear = "STARTTLS\n",
+     .tls_answer = "b NO not now?"},
+    {TLS, {{"* OK [CAPABILITY OLD] x\r\n", LOGOUT}}, PROBE_HEALTHY, .clear = "OLD\n"},
     {TELLS, {{"* OK [CAPABILITY OLD] x\r\n", LOGOUT}}, PROBE_HEALTHY},
     {TELLS | LEARNS, {{"* OK [CAPABILITY OLD] x\r\n", ""}}, PROBE_SICK, "it does not announce ID"},
     {TELLS | LEARNS,
@@ -113,14 +169,68 @@ static const struct {
      "it refuses ID"},
     {TELLS | LEARNS | TLS,
      {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS}, {"b OK\r\n", ""}, {SHAKEN, "c ID NIL\r\n"}},
-     PROBE_GOING},
+     PROBE_GOING,
+     .clear = "STARTTLS\n",
+     .tls_answer = "b OK"},
     {TLS | LEARNS,
      {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS},
       {"b NO\r\n", CAPABILITY},
       {"* CAPABILITY OLD\r\nd OK\r\n", LOGOUT}},
      PROBE_HEALTHY,
      NULL,
-     "OLD\n"},
+     "OLD\n",
+     .clear = "STARTTLS\n",
+     .tls_answer = "b NO"},
+
+/* A command where an attacker's would stand: behind TLS nothing but the goodbye. */
+#define TO_TLS(start, noop)                                                                        \
+    {"* OK [CAPABILITY STARTTLS] x\r\n", start}, {"b OK\r\n", noop},                               \
+    {                                                                                              \
+        SHAKEN, LOGOUT                                                                             \
+    }
+#define INJECTED .clear = "STARTTLS\n", .tls_answer = "b OK"
+    {TLS | LEARNS | AT_ONCE, {TO_TLS(STARTTLS NOOP, "")}, PROBE_HEALTHY, INJECTED},
+    {TLS | AT_ONCE,
+     {TO_TLS(STARTTLS NOOP, ""), {"* BYE\r\ne OK\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_GOOD},
+    {TLS | AT_ONCE,
+     {TO_TLS(STARTTLS NOOP, ""), {"x OK\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "x OK"},
+    {TLS | TELLS | LEARNS | BEHIND, {TO_TLS(STARTTLS, NOOP)}, PROBE_HEALTHY, INJECTED},
+    {TLS | BEHIND,
+     {TO_TLS(STARTTLS, NOOP), {"* OK\r\nx BAD\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER},
+    {TLS | BEHIND, /* what has been bad? */
+     {TO_TLS(STARTTLS, NOOP), {"* BAD what?\r\n", ""}},
+     PROBE_GOING,
+     INJECTED,
+     .farewell_answer = "* BAD what?"},
+    {TLS | BEHIND, {TO_TLS(STARTTLS, NOOP), {"y BAD what?\r\n", ""}}, PROBE_GOING, INJECTED},
+    {TLS | BEHIND, {TO_TLS(STARTTLS, NOOP), {"xe BAD what?\r\n", ""}}, PROBE_GOING, INJECTED},
+    {TLS | BEHIND,
+     {TO_TLS(STARTTLS, NOOP), {"* BAD what?\r\n", ""}, {"e OK\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "* BAD what?"},
+    {TLS | AT_ONCE,
+     {{"* OK [CAPABILITY OLD] x\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STARTTLS",
+     .clear = "OLD\n"},
+    {TLS | AT_ONCE,
+     {{"* OK [CAPABILITY STARTTLS] x\r\n", STARTTLS NOOP}, {"b BAD\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STARTTLS",
+     .clear = "STARTTLS\n",
+     .tls_answer = "b BAD"},
 };
 
 static void play_row(size_t i, size_t piece)
@@ -129,7 +239,11 @@ static void play_row(size_t i, size_t piece)
                                     .learns = (row[i].wish & LEARNS) != 0,
                                     .starts_tls = (row[i].wish & TLS) != 0,
                                     .needs_tls = (row[i].wish & NEEDS) != 0,
-                                    .tells_identity = (row[i].wish & TELLS) != 0};
+                                    .tells_identity = (row[i].wish & TELLS) != 0,
+                                    .injection = (row[i].wish & AT_ONCE) != 0 ? PROBE_INJECT_AT_ONCE
+                                                 : (row[i].wish & BEHIND) != 0
+                                                     ? PROBE_INJECT_BEHIND
+                                                     : PROBE_INJECT_NOTHING};
     struct probe_step step = {0};
     struct probe p;
 
@@ -166,6 +280,14 @@ static void play_row(size_t i, size_t piece)
         assert_int_equal(p.learned.len, strlen(row[i].learned));
         assert_memory_equal(p.learned.text, row[i].learned, p.learned.len);
     }
+    assert_int_equal(p.clear.is_known, row[i].clear != NULL);
+    assert_int_equal(p.clear.len, row[i].clear == NULL ? 0 : strlen(row[i].clear));
+    assert_memory_equal(p.clear.text, row[i].clear == NULL ? "" : row[i].clear, p.clear.len);
+    assert_string_equal(p.tls_answer, row[i].tls_answer == NULL ? "" : row[i].tls_answer);
+    assert_int_equal(p.farewell, row[i].farewell);
+    if (row[i].farewell_answer != NULL)
+        assert_string_equal(p.farewell_answer, row[i].farewell_answer);
+    assert_false(p.is_injecting);
 }
 
 static void looks_come_out_alike_in_every_piece(void **state)
@@ -212,6 +334,49 @@ static void who_talks_early_is_sick(void **state)
     assert_string_equal(step.why, EARLY);
 }
 
+static void what_comes_with_the_greeting_answers_a_header(void **state)
+{
+    static const struct {
+        const char *hears;
+        enum probe_farewell farewell;
+        const char *answer;
+    } greeting[] = {
+        {"* OK x\r\nPROXY BAD what?\r\n* BYE\r\n", PROBE_FAREWELL_OTHER, "PROXY BAD what?"},
+        {"* BYE x\r\n* BAD y\r\n", PROBE_FAREWELL_NONE, ""},
+        {"* NO x\r\n* BAD y\r\n", PROBE_FAREWELL_NONE, ""},
+        {"* CAPABILITY x\r\n* BAD y\r\n", PROBE_FAREWELL_NONE, ""},
+    };
+    const struct probe_wish wish = {.hostname = "x", .starts_tls = true};
+    struct probe p;
+
+    for (size_t i = 0; i < sizeof greeting / sizeof *greeting; i++) {
+        imap_probe_init(&p, &wish);
+        assert_int_equal(imap_probe_step(&p, span_of(greeting[i].hears)).state, PROBE_SICK);
+        assert_int_equal(p.farewell, greeting[i].farewell);
+        assert_string_equal(p.farewell_answer, greeting[i].answer);
+    }
+    imap_probe_init(&p, &wish); /* and later it is something else */
+    assert_int_equal(imap_probe_step(&p, span_of("* OK x\r\n")).state, PROBE_GOING);
+    assert_int_equal(imap_probe_step(&p, span_of("* OK x\r\n* OK y\r\n")).state, PROBE_SICK);
+    assert_int_equal(p.farewell, PROBE_FAREWELL_NONE);
+}
+
+static void who_talks_behind_its_go_ahead_is_injecting(void **state)
+{
+    const struct probe_wish wish = {.hostname = "x", .starts_tls = true};
+    struct probe p;
+
+    imap_probe_init(&p, &wish);
+    assert_true(imap_probe_step(&p, span_of("* OK [CAPABILITY STARTTLS] x\r\n")).text.len > 0);
+    assert_false(p.is_injecting);
+    assert_int_equal(imap_probe_step(&p, span_of("b OK\r\nx OK\r\n")).state, PROBE_SICK);
+    assert_true(p.is_injecting);
+    imap_probe_init(&p, &wish); /* a refusal is none */
+    assert_true(imap_probe_step(&p, span_of("* OK [CAPABILITY STARTTLS] x\r\n")).text.len > 0);
+    assert_int_equal(imap_probe_step(&p, span_of("b NO\r\nx OK\r\n")).state, PROBE_SICK);
+    assert_false(p.is_injecting);
+}
+
 static void words_without_end_are_sick(void **state)
 {
     const struct probe_wish wish = {.hostname = "x", .learns = true};
@@ -231,13 +396,36 @@ static void words_without_end_are_sick(void **state)
     assert_true(lines < 1000);
 }
 
+static void a_goodbye_without_end_is_over(void **state)
+{
+    const struct probe_wish wish = {.hostname = "x"};
+    static char line[PROBE_WINDOW];
+    struct probe_step step;
+    struct probe p;
+    int lines = 0;
+
+    memset(line, 'x', sizeof line);
+    imap_probe_init(&p, &wish);
+    assert_int_equal(imap_probe_step(&p, span_of("* OK x\r\n")).state, PROBE_HEALTHY);
+    assert_int_equal(imap_probe_step(&p, (struct span){line, sizeof line}).state, PROBE_OVER);
+    imap_probe_init(&p, &wish);
+    step = imap_probe_step(&p, span_of("* OK x\r\n"));
+    while (step.state != PROBE_OVER && lines++ < 10000)
+        step = imap_probe_step(&p, span_of("* OK hold the line\r\n"));
+    assert_true(lines < 1000);
+    assert_int_equal(p.farewell, PROBE_FAREWELL_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looks_come_out_alike_in_every_piece),
         cmocka_unit_test(starttls_is_noted_where_it_is_announced),
         cmocka_unit_test(who_talks_early_is_sick),
+        cmocka_unit_test(what_comes_with_the_greeting_answers_a_header),
+        cmocka_unit_test(who_talks_behind_its_go_ahead_is_injecting),
         cmocka_unit_test(words_without_end_are_sick),
+        cmocka_unit_test(a_goodbye_without_end_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

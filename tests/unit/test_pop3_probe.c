@@ -20,10 +20,12 @@ struct turn {
 #define TURNS 7
 
 /* The wish. */
-#define LEARNS 1u
-#define TLS    2u
-#define NEEDS  4u
-#define TELLS  8u
+#define LEARNS  1u
+#define TLS     2u
+#define NEEDS   4u
+#define TELLS   8u
+#define AT_ONCE 16u /* in one text with STLS, or behind its answer */
+#define BEHIND  32u
 
 /* Instead of what it hears: the handshake is done. */
 #define SHAKEN "(shaken)"
@@ -35,11 +37,16 @@ struct row {
     const char *why;        /* SICK */
     const char *learned;    /* NULL: not known */
     const char *answer;     /* NULL: whatever */
+    const char *clear;      /* what it announces before TLS; NULL: not known */
+    const char *tls_answer; /* NULL: none */
+    enum probe_farewell farewell;
+    const char *farewell_answer; /* NULL: whatever */
 };
 
 #define CAPA "CAPA\r\n"
 #define STLS "STLS\r\n"
 #define QUIT "QUIT\r\n"
+#define NOOP "NOOP\r\n"
 #define GREET                                                                                      \
     {                                                                                              \
         "+OK x\r\n", CAPA                                                                          \
@@ -52,8 +59,18 @@ static const struct row row[] = {
     {false, {{"+OK <1@b>\r\n", QUIT}}, PROBE_HEALTHY},
     {false, {{"+OK\n", QUIT}}, PROBE_HEALTHY},
     {false, {{"+OK\r\n", QUIT}, {"+OK b", ""}}, PROBE_GOING},
-    {false, {{"+OK\r\n", QUIT}, {"+OK bye\r\n", ""}}, PROBE_OVER},
-    {false, {{"+OK\r\n", QUIT}, {"what?\n", ""}}, PROBE_OVER},
+    {false,
+     {{"+OK\r\n", QUIT}, {"+OK bye\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
+     .farewell_answer = "+OK bye"},
+    /* A header in front of all is no command to who knows it. */
+    {false,
+     {{"+OK\r\n", QUIT}, {"-ERR what?\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "-ERR what?"},
+    {false, {{"+OK\r\n", QUIT}, {"what?\n", ""}}, PROBE_OVER, .farewell = PROBE_FAREWELL_OTHER},
     {false, {{"-ERR busy\r\n", ""}}, PROBE_SICK, NO_OK},
     {false, {{"220 x\r\n", ""}}, PROBE_SICK, NO_OK},
     {false, {{"* OK IMAP\r\n", ""}}, PROBE_SICK, NO_OK},
@@ -64,6 +81,7 @@ static const struct row row[] = {
     {true,
      {GREET, {"+OK\r\nTOP\r\nSASL PLAIN LOGIN\n.\r\n", QUIT}, {"+OK\r\n", ""}},
      PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
      .learned = "TOP\nSASL PLAIN LOGIN\n"},
     {true, {GREET, {"+OK\r\n.\r\n", QUIT}}, PROBE_HEALTHY, .learned = ""},
     {true,
@@ -94,18 +112,40 @@ static const struct row row[] = {
       {"+OK\r\nNEW\r\n.\r\n", QUIT},
       {"+OK\r\n", ""}},
      PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
+     .clear = "OLD\nSTLS\n",
+     .tls_answer = "+OK",
      .learned = "NEW\n"},
     {TLS | NEEDS,
      {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}, {SHAKEN, CAPA}, {"-ERR\r\n", QUIT}},
-     PROBE_HEALTHY},
-    {TLS, {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK\r\n", ""}}, PROBE_START_TLS},
-    {TLS | NEEDS, {GREET, {"+OK\r\n.\r\n", ""}}, PROBE_SICK, "it does not announce STLS"},
-    {TLS | NEEDS, {GREET, {"-ERR\r\n", ""}}, PROBE_SICK, "it does not announce STLS"},
+     PROBE_HEALTHY,
+     .clear = "STLS\n",
+     .tls_answer = "+OK"},
+    {TLS,
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"+OK Begin\x1b\r\n", ""}},
+     PROBE_START_TLS,
+     .clear = "STLS\n",
+     .tls_answer = "+OK Begin?"},
     {TLS | NEEDS,
-     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"-ERR\r\n", ""}},
+     {GREET, {"+OK\r\n.\r\n", ""}},
      PROBE_SICK,
-     "it refuses STLS"},
-    {TLS, {GREET, {"-ERR\r\n", QUIT}}, PROBE_HEALTHY},
+     "it does not announce STLS",
+     .clear = ""},
+    {TLS | NEEDS,
+     {GREET, {"-ERR\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STLS",
+     .clear = "USER\n"},
+    {TLS | NEEDS, {GREET, {"-ERR [SYS/TEMP] x\r\n", ""}}, PROBE_SICK, "it does not announce STLS"},
+    {TLS | NEEDS, {GREET, {"what?\r\n", ""}}, PROBE_SICK, "what it says is no reply"},
+    {TLS | NEEDS, {GREET, {"+OK\r\nSTLS\r\n", ""}}, PROBE_GOING},
+    {TLS | NEEDS,
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"-ERR not now\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STLS",
+     .clear = "STLS\n",
+     .tls_answer = "-ERR not now"},
+    {TLS, {GREET, {"-ERR\r\n", QUIT}}, PROBE_HEALTHY, .clear = "USER\n"},
     {TELLS, {{"+OK x\r\n", QUIT}}, PROBE_HEALTHY},
     {TELLS | LEARNS,
      {{"+OK x\r\n", "XCLIENT\r\n"}, {"+OK Updated\r\n", CAPA}, {"+OK\r\nNEW\r\n.\r\n", QUIT}},
@@ -122,11 +162,59 @@ static const struct row row[] = {
       {SHAKEN, "XCLIENT\r\n"},
       {"-ERR\r\n", ""}},
      PROBE_SICK,
-     "it refuses XCLIENT"},
+     "it refuses XCLIENT",
+     .clear = "STLS\n",
+     .tls_answer = "+OK"},
     {TLS | LEARNS,
      {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS}, {"-ERR\r\n", CAPA}, {"+OK\r\nOLD\r\n.\r\n", QUIT}},
      PROBE_HEALTHY,
+     .clear = "STLS\n",
+     .tls_answer = "-ERR",
      .learned = "OLD\n"},
+
+/* A command where an attacker's would stand: behind TLS nothing but the goodbye. */
+#define TO_TLS(start, noop)                                                                        \
+    GREET, {"+OK\r\nSTLS\r\n.\r\n", start}, {"+OK\r\n", noop},                                     \
+    {                                                                                              \
+        SHAKEN, QUIT                                                                               \
+    }
+#define INJECTED .clear = "STLS\n", .tls_answer = "+OK"
+    {TLS | LEARNS | AT_ONCE, {TO_TLS(STLS NOOP, "")}, PROBE_HEALTHY, INJECTED},
+    {TLS | AT_ONCE, /* for which of the two? */
+     {TO_TLS(STLS NOOP, ""), {"+OK\r\n", ""}},
+     PROBE_GOING,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_GOOD},
+    {TLS | AT_ONCE,
+     {TO_TLS(STLS NOOP, ""), {"+OK\r\n", ""}, {"+OK bye\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "+OK"},
+    {TLS | TELLS | LEARNS | BEHIND, {TO_TLS(STLS, NOOP)}, PROBE_HEALTHY, INJECTED},
+    {TLS | BEHIND,
+     {TO_TLS(STLS, NOOP), {"-ERR what?\r\n", ""}},
+     PROBE_GOING,
+     INJECTED,
+     .farewell_answer = "-ERR what?"},
+    {TLS | BEHIND,
+     {TO_TLS(STLS, NOOP), {"-ERR what?\r\n+OK bye\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "-ERR what?"},
+    {TLS | BEHIND, {TO_TLS(STLS, NOOP), {"what?\r\n", ""}}, PROBE_OVER, INJECTED},
+    {TLS | AT_ONCE,
+     {GREET, {"+OK\r\nTOP\r\n.\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STLS",
+     .clear = "TOP\n"},
+    {TLS | AT_ONCE,
+     {GREET, {"+OK\r\nSTLS\r\n.\r\n", STLS NOOP}, {"-ERR\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STLS",
+     .clear = "STLS\n",
+     .tls_answer = "-ERR"},
 };
 
 static struct probe_step hear(struct probe *p, char *window, size_t *len, const char *more,
@@ -155,7 +243,10 @@ static void look(const struct row *r, size_t cut)
                                     .learns = (r->wish & LEARNS) != 0,
                                     .starts_tls = (r->wish & TLS) != 0,
                                     .needs_tls = (r->wish & NEEDS) != 0,
-                                    .tells_identity = (r->wish & TELLS) != 0};
+                                    .tells_identity = (r->wish & TELLS) != 0,
+                                    .injection = (r->wish & AT_ONCE) != 0  ? PROBE_INJECT_AT_ONCE
+                                                 : (r->wish & BEHIND) != 0 ? PROBE_INJECT_BEHIND
+                                                                           : PROBE_INJECT_NOTHING};
     struct probe_step step = {.state = PROBE_GOING};
     char window[256];
     struct probe p;
@@ -191,6 +282,14 @@ static void look(const struct row *r, size_t cut)
     }
     if (r->answer != NULL)
         assert_string_equal(p.answer, r->answer);
+    assert_int_equal(p.clear.is_known, r->clear != NULL);
+    assert_int_equal(p.clear.len, r->clear == NULL ? 0 : strlen(r->clear));
+    assert_memory_equal(p.clear.text, r->clear == NULL ? "" : r->clear, p.clear.len);
+    assert_string_equal(p.tls_answer, r->tls_answer == NULL ? "" : r->tls_answer);
+    assert_int_equal(p.farewell, r->farewell);
+    if (r->farewell_answer != NULL)
+        assert_string_equal(p.farewell_answer, r->farewell_answer);
+    assert_false(p.is_injecting);
 }
 
 static void dialogues(void **state)
@@ -235,6 +334,44 @@ static void who_talks_before_it_is_asked_is_sick(void **state)
             step = pop3_probe_step(&p, span_of(early[i].second));
         assert_int_equal(step.state, PROBE_SICK);
         assert_string_equal(step.why, early[i].why);
+    }
+}
+
+static void what_comes_with_the_greeting_answers_a_header(void **state)
+{
+    const struct probe_wish wish = {.hostname = "mail.example", .starts_tls = true};
+    struct probe p;
+
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK x\r\n-ERR what?\r\n-ERR\r\n")).state,
+                     PROBE_SICK);
+    assert_int_equal(p.farewell, PROBE_FAREWELL_OTHER);
+    assert_string_equal(p.farewell_answer, "-ERR what?");
+    pop3_probe_init(&p, &wish);
+    assert_int_equal(pop3_probe_step(&p, span_of("-ERR x\r\n-ERR y\r\n")).state, PROBE_SICK);
+    assert_int_equal(p.farewell, PROBE_FAREWELL_NONE);
+    pop3_probe_init(&p, &wish); /* and later it is something else */
+    assert_int_equal(pop3_probe_step(&p, span_of("+OK x\r\n")).state, PROBE_GOING);
+    assert_int_equal(pop3_probe_step(&p, span_of("-ERR x\r\n-ERR y\r\n")).state, PROBE_SICK);
+    assert_int_equal(p.farewell, PROBE_FAREWELL_NONE);
+}
+
+static void who_talks_behind_its_go_ahead_is_injecting(void **state)
+{
+    static const struct {
+        const char *text;
+        bool is_injecting;
+    } answer[] = {{"+OK\r\n+OK\r\n", true}, {"-ERR\r\n+OK\r\n", false}};
+    const struct probe_wish wish = {.hostname = "mail.example", .starts_tls = true};
+    struct probe p;
+
+    for (size_t i = 0; i < 2; i++) {
+        pop3_probe_init(&p, &wish);
+        assert_int_equal(pop3_probe_step(&p, span_of("+OK x\r\n")).state, PROBE_GOING);
+        assert_int_equal(pop3_probe_step(&p, span_of("+OK\r\nSTLS\r\n.\r\n")).state, PROBE_GOING);
+        assert_false(p.is_injecting);
+        assert_int_equal(pop3_probe_step(&p, span_of(answer[i].text)).state, PROBE_SICK);
+        assert_int_equal(p.is_injecting, answer[i].is_injecting);
     }
 }
 
@@ -293,6 +430,8 @@ int main(void)
         cmocka_unit_test(dialogues),
         cmocka_unit_test(stls_is_noted_where_it_is_announced),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(what_comes_with_the_greeting_answers_a_header),
+        cmocka_unit_test(who_talks_behind_its_go_ahead_is_injecting),
         cmocka_unit_test(who_wishes_for_relaying_learns),
         cmocka_unit_test(the_greeting_is_kept_as_far_as_people_can_read_it),
         cmocka_unit_test(it_decides_within_its_window),

@@ -11,7 +11,17 @@
 
 #include "protocols/smtp_probe.h"
 
-enum wish { HEALTH, LEARN, RELAY, HEALTH_TLS, LEARN_TLS, LEARN_NEEDS_TLS, LEARN_TELLS };
+enum wish {
+    HEALTH,
+    LEARN,
+    RELAY,
+    HEALTH_TLS,
+    LEARN_TLS,
+    LEARN_NEEDS_TLS,
+    AT_ONCE, /* in one text with STARTTLS, or behind its answer */
+    BEHIND,
+    LEARN_TELLS
+};
 
 /* Instead of what is heard: the handshake that was asked for is done. */
 #define SHAKEN "(shaken)"
@@ -32,6 +42,10 @@ struct row {
     enum probe_relay relay;
     const char *answer; /* NULL: whatever */
     bool offers_tls;
+    const char *clear;      /* what it announces before TLS; NULL: not known */
+    const char *tls_answer; /* NULL: none */
+    enum probe_farewell farewell;
+    const char *farewell_answer; /* NULL: whatever */
 };
 
 #define EHLO    "EHLO mail.example\r\n"
@@ -43,6 +57,7 @@ struct row {
 #define RSET    "RSET\r\n"
 #define QUIT    "QUIT\r\n"
 #define START   "STARTTLS\r\n"
+#define NOOP    "NOOP\r\n"
 
 #define OFFERS_TLS "250-x\r\n250-SIZE 9\r\n250 STARTTLS\r\n"
 
@@ -55,9 +70,22 @@ static const struct row row[] = {
     {HEALTH, {{"220-a\r\n220-b\r\n220 c\r\n", QUIT}}, PROBE_HEALTHY},
     {HEALTH, {{"220-a\r\n", ""}}, PROBE_GOING},
     {HEALTH, {{"220 x\r\n", QUIT}, {"221-bye\r\n", ""}}, PROBE_GOING},
-    {HEALTH, {{"220 x\r\n", QUIT}, {"221 bye\r\n", ""}}, PROBE_OVER},
-    {HEALTH, {{"220 x\r\n", QUIT}, {"500 what?\r\n", ""}}, PROBE_OVER},
-    {HEALTH, {{"220 x\r\n", QUIT}, {"\r\n", ""}}, PROBE_OVER},
+    {HEALTH,
+     {{"220 x\r\n", QUIT}, {"221 bye\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
+     .farewell_answer = "221 bye"},
+    {HEALTH,
+     {{"220 x\r\n", QUIT}, {"221-bye\r\n221 x\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD},
+    /* A header in front of all is no command to who knows it. */
+    {HEALTH,
+     {{"220 x\r\n", QUIT}, {"500 what?\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "500 what?"},
+    {HEALTH, {{"220 x\r\n", QUIT}, {"\r\n", ""}}, PROBE_OVER, .farewell = PROBE_FAREWELL_OTHER},
     {HEALTH, {{"220-a\r\n221 b\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
     {HEALTH, {{"250 x\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
     {HEALTH, {{"421 x\r\n", ""}}, PROBE_SICK, "its greeting is no 220"},
@@ -71,6 +99,7 @@ static const struct row row[] = {
     {LEARN,
      {{"220 x\r\n", EHLO}, {"250-me\r\n250-SIZE 1000\r\n250 DSN\r\n", QUIT}, {"221 x\r\n", ""}},
      PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
      .learned = "SIZE 1000\nDSN\n"},
     {LEARN, {{"220 x\r\n", EHLO}, {"250 me\r\n", QUIT}}, PROBE_HEALTHY, .learned = ""},
     {LEARN, {{"220 x\r\n", EHLO}, {"250\r\n", QUIT}}, PROBE_HEALTHY, .learned = ""},
@@ -119,10 +148,15 @@ static const struct row row[] = {
       {"250 x\r\n", QUIT},
       {"221 x\r\n", ""}},
      PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "220 go",
      .offers_tls = true},
     {LEARN_TLS,
      {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"220-go\r\n220 go\r\n", ""}},
      PROBE_START_TLS,
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "220-go",
      .offers_tls = true},
     {LEARN_NEEDS_TLS,
      {{"220 x\r\n", EHLO},
@@ -132,6 +166,8 @@ static const struct row row[] = {
       {"250 x\r\n", EHLO},
       {"250-x\r\n250-DSN\r\n250 AUTH PLAIN\r\n", QUIT}},
      PROBE_HEALTHY,
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "220 go",
      .learned = "DSN\nAUTH PLAIN\n",
      .offers_tls = true},
     {LEARN_TLS,
@@ -142,29 +178,105 @@ static const struct row row[] = {
       {"421 not you\r\n", ""}},
      PROBE_SICK,
      "it says 421",
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "220 go",
      .offers_tls = true},
     {LEARN_NEEDS_TLS,
-     {{"220 x\r\n", EHLO}, {"250-x\r\n250 DSN\r\n", ""}},
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250-AUTH=LOGIN\r\n250 DSN\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STARTTLS",
+     .clear = "AUTH LOGIN\nDSN\n"},
+    {LEARN_NEEDS_TLS,
+     {{"220 x\r\n", EHLO}, {"502-x\r\n502 DSN\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STARTTLS",
+     .clear = ""},
+    {LEARN_NEEDS_TLS,
+     {{"220 x\r\n", EHLO}, {"450-x\r\n450 DSN\r\n", ""}},
      PROBE_SICK,
      "it does not announce STARTTLS"},
+    {LEARN_NEEDS_TLS, {{"220 x\r\n", EHLO}, {"250-x\r\n250-DSN\r\n", ""}}, PROBE_GOING},
     {LEARN_NEEDS_TLS,
-     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"454 no\r\n", ""}},
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250-DSN\r\nwhat\r\n", ""}},
+     PROBE_SICK,
+     "what it says is no reply"},
+    {LEARN_NEEDS_TLS,
+     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"454 4.7.0 no\x1b\r\n", ""}},
      PROBE_SICK,
      "it refuses STARTTLS",
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "454 4.7.0 no?",
      .offers_tls = true},
     {LEARN_TLS,
-     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START}, {"454 no\r\n", EHLO}, {OFFERS_TLS, QUIT}},
+     {{"220 x\r\n", EHLO},
+      {OFFERS_TLS, START},
+      {"454 no\r\n", EHLO},
+      {"250-x\r\n250-SIZE 9\r\n250 AUTH PLAIN\r\n", QUIT}},
      PROBE_HEALTHY,
-     .learned = "SIZE 9\nSTARTTLS\n",
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "454 no",
+     .learned = "SIZE 9\nAUTH PLAIN\n",
      .offers_tls = true},
     {LEARN_TLS,
      {{"220 x\r\n", EHLO}, {"500 x\r\n", EHLO}, {"500 x\r\n", HELO}, {"250 x\r\n", QUIT}},
      PROBE_HEALTHY,
+     .clear = "",
      .learned = ""},
     {LEARN,
      {{"220 x\r\n", EHLO}, {OFFERS_TLS, QUIT}},
      PROBE_HEALTHY,
      .learned = "SIZE 9\nSTARTTLS\n",
+     .offers_tls = true},
+
+/* A command where an attacker's would stand: behind TLS nothing but the goodbye. */
+#define TO_TLS(start, noop)                                                                        \
+    {"220 x\r\n", EHLO}, {OFFERS_TLS, start}, {"220 go\r\n", noop},                                \
+    {                                                                                              \
+        SHAKEN, QUIT                                                                               \
+    }
+#define INJECTED .clear = "SIZE 9\nSTARTTLS\n", .tls_answer = "220 go", .offers_tls = true
+    {AT_ONCE, {TO_TLS(START NOOP, "")}, PROBE_HEALTHY, INJECTED},
+    {AT_ONCE,
+     {TO_TLS(START NOOP, ""), {"221 bye\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_GOOD,
+     .farewell_answer = "221 bye"},
+    {AT_ONCE,
+     {TO_TLS(START NOOP, ""), {"250-2.0.0 Ok\r\n250 Ok\r\n221 bye\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "250 Ok"},
+    {BEHIND, {TO_TLS(START, NOOP)}, PROBE_HEALTHY, INJECTED},
+    {BEHIND,
+     {TO_TLS(START, NOOP), {"503 EHLO first\r\n221 bye\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER,
+     .farewell_answer = "503 EHLO first"},
+    {BEHIND, /* who knows what has been refused? */
+     {TO_TLS(START, NOOP), {"421 go away\r\n", ""}},
+     PROBE_GOING,
+     INJECTED,
+     .farewell_answer = "421 go away"},
+    {BEHIND,
+     {TO_TLS(START, NOOP), {"250 Ok\r\n", ""}, {"what\r\n", ""}},
+     PROBE_OVER,
+     INJECTED,
+     .farewell = PROBE_FAREWELL_OTHER},
+    {BEHIND, {TO_TLS(START, NOOP), {"what\r\n", ""}}, PROBE_OVER, INJECTED},
+    {AT_ONCE,
+     {{"220 x\r\n", EHLO}, {"250-x\r\n250 DSN\r\n", ""}},
+     PROBE_SICK,
+     "it does not announce STARTTLS",
+     .clear = "DSN\n"},
+    {AT_ONCE,
+     {{"220 x\r\n", EHLO}, {OFFERS_TLS, START NOOP}, {"554 sync\r\n", ""}},
+     PROBE_SICK,
+     "it refuses STARTTLS",
+     .clear = "SIZE 9\nSTARTTLS\n",
+     .tls_answer = "554 sync",
      .offers_tls = true},
 
     /* Who wants to tell it of clients has to be let. */
@@ -196,6 +308,7 @@ static const struct row row[] = {
       {"250 2.0.0 Ok\r\n", QUIT},
       {"221 x\r\n", ""}},
      PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD,
      .learned = "DSN\n",
      .relay = PROBE_RELAY_ACCEPTED,
      .answer = "250 2.1.5 Ok"},
@@ -340,9 +453,12 @@ static void begin(struct look *l, enum wish wish)
         .hostname = "mail.example",
         .learns = wish == LEARN || wish >= LEARN_TLS,
         .tries_relay = wish == RELAY,
-        .starts_tls = wish >= HEALTH_TLS && wish <= LEARN_NEEDS_TLS,
+        .starts_tls = wish >= HEALTH_TLS && wish <= BEHIND,
         .tells_identity = wish == LEARN_TELLS,
         .needs_tls = wish == LEARN_NEEDS_TLS,
+        .injection = wish == AT_ONCE  ? PROBE_INJECT_AT_ONCE
+                     : wish == BEHIND ? PROBE_INJECT_BEHIND
+                                      : PROBE_INJECT_NOTHING,
     };
 
     memset(l, 0xa5, sizeof *l);
@@ -418,6 +534,14 @@ static void play(const struct row *r, size_t piece)
         assert_int_equal(p->learned.len, strlen(r->learned));
         assert_memory_equal(p->learned.text, r->learned, p->learned.len);
     }
+    assert_int_equal(p->clear.is_known, r->clear != NULL);
+    assert_int_equal(p->clear.len, r->clear == NULL ? 0 : strlen(r->clear));
+    assert_memory_equal(p->clear.text, r->clear == NULL ? "" : r->clear, p->clear.len);
+    assert_string_equal(p->tls_answer, r->tls_answer == NULL ? "" : r->tls_answer);
+    assert_int_equal(p->farewell, r->farewell);
+    if (r->farewell_answer != NULL)
+        assert_string_equal(p->farewell_answer, r->farewell_answer);
+    assert_false(p->is_injecting);
     assert_int_equal(p->relay, r->relay);
     assert_int_equal(p->offers_tls, r->offers_tls);
     if (r->answer != NULL)
@@ -444,6 +568,54 @@ static void who_talks_before_it_is_asked_is_sick(void **state)
     begin(&l, LEARN);
     assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
     assert_int_equal(hear(&l, "250 x\r\n250 y\r\n", 100, said).state, PROBE_SICK);
+}
+
+static void what_comes_with_the_greeting_answers_a_header(void **state)
+{
+    static const struct {
+        const char *hears;
+        enum probe_farewell farewell;
+        const char *answer;
+    } greeting[] = {
+        {"220-x\r\n220 x\r\n502 what?\r\n221 bye\r\n", PROBE_FAREWELL_OTHER, "502 what?"},
+        {"554 x\r\n221 y\r\n", PROBE_FAREWELL_NONE, ""},
+        {"220-x\r\n221 y\r\n", PROBE_FAREWELL_NONE, ""},
+    };
+    char said[512];
+    struct look l;
+
+    for (size_t i = 0; i < 3; i++) {
+        begin(&l, HEALTH);
+        assert_int_equal(hear(&l, greeting[i].hears, 100, said).state, PROBE_SICK);
+        assert_int_equal(l.probe.farewell, greeting[i].farewell);
+        assert_string_equal(l.probe.farewell_answer, greeting[i].answer);
+    }
+    begin(&l, LEARN_TLS); /* and later it is something else */
+    assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
+    assert_int_equal(hear(&l, "220 x\r\n220 y\r\n", 100, said).state, PROBE_SICK);
+    assert_int_equal(l.probe.farewell, PROBE_FAREWELL_NONE);
+}
+
+static void who_talks_behind_its_go_ahead_is_injecting(void **state)
+{
+    static const enum wish wish[] = {LEARN_TLS, AT_ONCE};
+    char said[512];
+    struct look l;
+
+    for (size_t i = 0; i < 2; i++) {
+        begin(&l, wish[i]);
+        assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
+        assert_int_equal(hear(&l, OFFERS_TLS, 100, said).state, PROBE_GOING);
+        assert_false(l.probe.is_injecting);
+        assert_int_equal(hear(&l, "220 go\r\n250 Ok\r\n", 100, said).state, PROBE_SICK);
+        assert_true(l.probe.is_injecting);
+        assert_string_equal(l.probe.tls_answer, "220 go");
+        begin(&l, wish[i]); /* a refusal is none */
+        assert_int_equal(hear(&l, "220 x\r\n", 100, said).state, PROBE_GOING);
+        assert_int_equal(hear(&l, OFFERS_TLS, 100, said).state, PROBE_GOING);
+        assert_int_equal(hear(&l, "454 no\r\n250 Ok\r\n", 100, said).state, PROBE_SICK);
+        assert_false(l.probe.is_injecting);
+    }
 }
 
 /* Nothing after the QUIT is of interest. */
@@ -558,6 +730,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_dialogue_comes_to_its_end),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(what_comes_with_the_greeting_answers_a_header),
+        cmocka_unit_test(who_talks_behind_its_go_ahead_is_injecting),
         cmocka_unit_test(chatter_behind_the_goodbye_does_no_harm),
         cmocka_unit_test(a_goodbye_without_an_end_is_ended),
         cmocka_unit_test(a_reply_without_an_end_is_ended),
