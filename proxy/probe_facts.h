@@ -118,7 +118,7 @@ struct probe_facts {
     struct probe_answer implicit; /* does it work there? NO: nothing listens */
     struct probe_answer proxy_v1, proxy_v2; /* is a header accepted from this machine? */
     enum probe_relay relay;                 /* --relay-test; `relay_answer` "": untried */
-    char relay_answer[PROBE_TEXT];
+    char relay_answer[160];
 };
 
 #endif

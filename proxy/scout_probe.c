@@ -124,8 +124,15 @@ static void fail_tls(struct scout_probe *p, const char *why)
 
 /* ---- the dialogue ---- */
 
+static void tell_text(struct scout_probe *p, bool is_ours, struct span text)
+{
+    if (text.len > 0 && p->observer != NULL && p->observer->on_text != NULL)
+        p->observer->on_text(p->observer->context, is_ours, text);
+}
+
 static void say(struct scout_probe *p, struct span text)
 {
+    tell_text(p, true, text);
     stream_put(&p->stream, text, false);
     (void)stream_flush(&p->stream); /* a broken connection is found where it is read */
 }
@@ -137,11 +144,18 @@ static void watch(struct scout_probe *p)
     ev_io_start(p->loop, &p->io);
 }
 
+static SSL *ssl_of(struct scout_probe *p)
+{
+    if (p->observer != NULL && p->observer->ssl != NULL)
+        return p->observer->ssl(p->observer->context);
+    return tls_backend_ssl(p->tls, p->backend);
+}
+
 static void secure(struct scout_probe *p)
 {
     p->is_shaking = true;
     await_answer(p);
-    if (!stream_start_tls(&p->stream, tls_backend_ssl(p->tls, p->backend)))
+    if (!stream_start_tls(&p->stream, ssl_of(p)))
         fail(p, p->stream.failure);
 }
 
@@ -166,6 +180,7 @@ static bool judge(struct scout_probe *p, struct span window)
 {
     struct probe_step step = p->service->protocol->probe_step(&p->probe, window);
 
+    tell_text(p, false, span_first(window, step.take));
     window = span_skip(window, step.take);
     switch (step.state) {
     case PROBE_GOING:
@@ -175,7 +190,11 @@ static bool judge(struct scout_probe *p, struct span window)
             say(p, step.text);
         }
         break;
-    case PROBE_START_TLS: secure(p); return false;
+    case PROBE_START_TLS:
+        if (step.text.len > 0)
+            say(p, step.text);
+        secure(p);
+        return false;
     case PROBE_HEALTHY: be_healthy(p, step.text); break;
     case PROBE_SICK: fail(p, step.why); return false;
     case PROBE_OVER: part(p); return false;
@@ -224,6 +243,8 @@ static bool is_welcome_in_tls(struct scout_probe *p)
     p->is_shaking = false;
     p->secured.version = SSL_get_version(p->stream.ssl);
     p->secured.cipher = SSL_get_cipher_name(p->stream.ssl);
+    if (p->observer != NULL && p->observer->on_secured != NULL)
+        p->observer->on_secured(p->observer->context, p->stream.ssl);
     await_answer(p);
     if (!p->wish.starts_tls)
         return true;
@@ -310,6 +331,8 @@ static void on_connected(void *context, int fd, const union board_address *addre
     p->secured.version = p->secured.cipher = NULL;
     p->is_shaking = p->has_spoken = false;
     p->talk_until = deadline_now() + ANSWERS_TOGETHER * p->answer_seconds;
+    if (p->observer != NULL && p->observer->on_connected != NULL)
+        p->observer->on_connected(p->observer->context);
     await_answer(p);
     introduce(p, address);
     if (p->service->policy.backend_tls == BACKEND_TLS_IMPLICIT)

@@ -26,6 +26,16 @@ struct scout_space {
 MUST_CHECK struct scout_space *scout_space_new(size_t looks);
 void scout_space_free(struct scout_space *space);
 
+/* Who looks on, and brings TLS of its own. All may be NULL. */
+struct scout_observer {
+    SSL *(*ssl)(void *context); /* instead of the service's. NULL: no memory */
+    void (*on_connected)(void *context);
+    void (*on_secured)(void *context, SSL *ssl);
+    void (*on_text)(void *context, bool is_ours,
+                    struct span text); /* what is said in the dialogue */
+    void *context;
+};
+
 struct scout_probe {
     struct ev_loop *loop;
     struct scout_space *space;
@@ -37,6 +47,7 @@ struct scout_probe {
      * of the last address before it failed. */
     void (*on_done)(void *context, bool is_good, const char *why);
     void *context;
+    const struct scout_observer *observer; /* NULL: nobody */
     struct probe probe;
     struct scout_tls {                /* of the last address */
         bool has_failed;              /* the handshake, or it took too long */

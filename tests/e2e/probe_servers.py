@@ -103,8 +103,9 @@ class Smtp(WithTls, Script):
         connection.send(b"250 ok\r\n" if self.is_open_relay else b"554 5.7.1 relay access denied\r\n")
         return True
 
-    def on_noop(self, connection, line):
-        connection.send(b"250 nothing done\r\n")
+    def on_other(self, connection, line):
+        known = line.split()[0].upper() in (b"NOOP", b"MAIL", b"RSET", b"HELO")
+        connection.send(b"250 done\r\n" if known else b"500 what?\r\n")
         return True
 
 
@@ -116,6 +117,10 @@ class Imap(WithTls, ImapScript):
     def on_capability(self, connection, tag, line):
         connection.send(b"* CAPABILITY " + (self.inside if connection.is_secure else self.capability) + b"\r\n" + tag
                         + b" OK done\r\n")
+        return True
+
+    def on_other(self, connection, tag, line):
+        connection.send(tag + b" OK done\r\n" if line.split()[1:] == [b"NOOP"] else b"* BAD what?\r\n")
         return True
 
     def on_starttls(self, connection, tag, line):
@@ -133,8 +138,8 @@ class Pop3(WithTls, Pop3Script):
     def on_stls(self, connection, line):
         return self.start_tls(connection, b"+OK go ahead\r\n")
 
-    def on_noop(self, connection, line):
-        connection.send(b"-ERR log in first\r\n")
+    def on_other(self, connection, line):
+        connection.send(b"-ERR what?\r\n")
         return True
 
 

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: ISC */
+/* A context that a server of any age can agree with. */
+#include "proxy/probe_tls.h"
+
+#include <arpa/inet.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "proxy/disk.h"
+#include "proxy/probe_certificate.h"
+#include "proxy/tls_report.h"
+#include "proxy/tls_settings.h"
+#include "proxy/tls_trust.h"
+
+/* Good ones first; then what only a server of old would pick. Without a certificate there would be
+ * nothing to report. */
+#define CIPHERS "DEFAULT:ALL:!aNULL:!eNULL:@SECLEVEL=0"
+
+struct probe_tls {
+    SSL_CTX *ctx;
+    struct tls_trust *trust;
+    const char *name;
+    bool is_partial;
+    SSL_SESSION *session;
+};
+
+const char *const probe_version_names[PROBE_VERSIONS] = {
+    [PROBE_TLSV1] = "TLSv1",
+    [PROBE_TLSV1_1] = "TLSv1.1",
+    [PROBE_TLSV1_2] = "TLSv1.2",
+    [PROBE_TLSV1_3] = "TLSv1.3",
+};
+
+static const int versions[PROBE_VERSIONS] = {
+    [PROBE_TLSV1] = TLS1_VERSION,
+    [PROBE_TLSV1_1] = TLS1_1_VERSION,
+    [PROBE_TLSV1_2] = TLS1_2_VERSION,
+    [PROBE_TLSV1_3] = TLS1_3_VERSION,
+};
+
+/* ---- sessions ---- */
+
+/* 1: taken. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct probe_tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    SSL_SESSION_free(t->session);
+    t->session = session;
+    return 1;
+}
+
+bool probe_tls_has_session(const struct probe_tls *t)
+{
+    return t->session != NULL && SSL_SESSION_is_resumable(t->session) == 1;
+}
+
+void probe_tls_drop_session(struct probe_tls *t)
+{
+    SSL_SESSION_free(t->session);
+    t->session = NULL;
+}
+
+/* ---- building ---- */
+
+static bool read_trust(struct probe_tls *t, const char *ca, char *why, size_t size)
+{
+    struct disk_source disk;
+    struct config_source source;
+    const char *error = NULL;
+    struct span pem;
+    char reason[160];
+
+    disk_source_init(&disk);
+    source = disk_source(&disk);
+    if (!source.read(source.context, ca == NULL ? CONFIG_SYSTEM_CA : ca, &pem, &error))
+        snprintf(why, size, "%s: %s", ca == NULL ? "the system's authorities" : ca, error);
+    else if ((t->trust = tls_trust_get(pem, reason, sizeof reason)) == NULL)
+        snprintf(why, size, "%s: %s", ca == NULL ? "the system's authorities" : ca, reason);
+    disk_source_clear(&disk);
+    return t->trust != NULL;
+}
+
+static bool set_up(struct probe_tls *t)
+{
+    t->ctx = SSL_CTX_new(TLS_client_method());
+    if (t->ctx == NULL)
+        return false;
+    tls_settings_constants(t->ctx);
+    SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(t->ctx, on_session);
+    SSL_CTX_set_app_data(t->ctx, t);
+    return tls_settings_backend(t->ctx, TLS_VERSION_1_0) &&
+           SSL_CTX_set_cipher_list(t->ctx, CIPHERS) == 1;
+}
+
+struct probe_tls *probe_tls_new(const char *ca, const char *name, char *why, size_t size)
+{
+    struct probe_tls *t = calloc(1, sizeof *t);
+    char reason[160];
+
+    if (t == NULL) {
+        snprintf(why, size, "no memory");
+        return NULL;
+    }
+    t->name = name;
+    t->is_partial = ca != NULL;
+    if (!read_trust(t, ca, why, size)) {
+        probe_tls_free(t);
+        return NULL;
+    }
+    ERR_clear_error();
+    if (!set_up(t)) {
+        snprintf(why, size, "OpenSSL: %s", tls_report_error(NULL, reason, sizeof reason));
+        probe_tls_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void probe_tls_free(struct probe_tls *t)
+{
+    if (t == NULL)
+        return;
+    probe_tls_drop_session(t);
+    SSL_CTX_free(t->ctx);
+    tls_trust_put(t->trust);
+    free(t);
+}
+
+/* ---- connections ---- */
+
+static bool is_address(const char *name)
+{
+    struct in6_addr space;
+
+    return inet_pton(AF_INET, name, &space) == 1 || inet_pton(AF_INET6, name, &space) == 1;
+}
+
+static bool set_version(SSL *ssl, unsigned version)
+{
+    return version == PROBE_VERSIONS || (SSL_set_min_proto_version(ssl, versions[version]) == 1 &&
+                                         SSL_set_max_proto_version(ssl, versions[version]) == 1);
+}
+
+SSL *probe_tls_ssl(struct probe_tls *t, unsigned version, bool resumes)
+{
+    SSL *ssl;
+
+    ERR_clear_error();
+    ssl = SSL_new(t->ctx);
+    if (ssl == NULL || !set_version(ssl, version) ||
+        (!is_address(t->name) && /* RFC 6066, section 3 */
+         SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)t->name) != 1)) {
+        SSL_free(ssl);
+        ERR_clear_error();
+        return NULL;
+    }
+    if (resumes && probe_tls_has_session(t))
+        (void)SSL_set_session(ssl, t->session);
+    SSL_set_connect_state(ssl);
+    return ssl;
+}
+
+/* OpenSSL may be built without a version, but says so at the handshake alone. */
+bool probe_tls_has_version(struct probe_tls *t, unsigned version)
+{
+    SSL *ssl = probe_tls_ssl(t, version, false);
+    bool has = ssl != NULL && SSL_get1_supported_ciphers(ssl) != NULL;
+
+    SSL_free(ssl);
+    return has;
+}
+
+/* ---- facts ---- */
+
+void probe_tls_agreed(const SSL *ssl, struct probe_visit_facts *f)
+{
+    SSL *s = (SSL *)(uintptr_t)ssl; /* SSL_ctrl takes no const */
+    long group = SSL_get_negotiated_group(s);
+    const char *name = group == 0 ? NULL : SSL_group_to_name(s, (int)group);
+    EVP_PKEY *key = NULL;
+
+    snprintf(f->version, sizeof f->version, "%s", SSL_get_version(ssl));
+    snprintf(f->cipher, sizeof f->cipher, "%s", SSL_get_cipher_name(ssl));
+    f->is_resumed = SSL_session_reused(ssl) == 1;
+    f->group[0] = '\0';
+    if (name != NULL)
+        snprintf(f->group, sizeof f->group, "%s", name);
+    else if (SSL_get_peer_tmp_key(s, &key) == 1 && key != NULL &&
+             EVP_PKEY_get_base_id(key) == EVP_PKEY_DH)
+        snprintf(f->group, sizeof f->group, "DH %d", EVP_PKEY_get_bits(key));
+    EVP_PKEY_free(key);
+}
+
+void probe_tls_certificate(const struct probe_tls *t, const SSL *ssl, struct probe_certificate *c)
+{
+    probe_certificate_read(SSL_get_peer_cert_chain(ssl), tls_trust_store(t->trust), t->is_partial,
+                           t->name, c);
+}
