@@ -5,17 +5,14 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <ev.h>
 
 #include "protocols/learned.h"
+#include "proxy/lookup.h"
 #include "proxy/report.h"
-#include "proxy/resolver.h"
 #include "proxy/scout_probe.h"
 
 /* A look at one address. */
@@ -38,43 +35,6 @@ struct look {
     struct outcome outcome[BOARD_ADDRESSES_MAX];
     struct learned common; /* to all backends so far */
 };
-
-/* ---- Names ---- */
-
-/* In a process of its own, as the scout's resolver is one: only so is a look-up bounded. */
-static void look_up(const char *host, struct resolver_answer *answer)
-{
-    struct resolver_question question = {.id = 1};
-    int ends[2];
-    ssize_t n = -1;
-    pid_t child;
-
-    strncpy(question.name, host, sizeof question.name - 1);
-    *answer = (struct resolver_answer){.error = "no answer in time"};
-    if (pipe(ends) < 0) {
-        strncpy(answer->error, strerror(errno), sizeof answer->error - 1);
-        return;
-    }
-    child = fork();
-    if (child == 0) {
-        signal(SIGALRM, SIG_DFL);
-        resolver_look_up(&question, answer);
-        n = write(ends[1], answer, sizeof *answer);
-        _exit(n == (ssize_t)sizeof *answer ? 0 : 1);
-    }
-    if (child < 0)
-        strncpy(answer->error, strerror(errno), sizeof answer->error - 1);
-    close(ends[1]);
-    if (child > 0) {
-        struct resolver_answer told;
-
-        n = read(ends[0], &told, sizeof told); /* at once: it is shorter than PIPE_BUF */
-        if (n == (ssize_t)sizeof told)
-            *answer = told;
-        waitpid(child, NULL, 0);
-    }
-    close(ends[0]);
-}
 
 /* ---- One address ---- */
 
@@ -246,7 +206,7 @@ static void check_backend(struct look *l, size_t index)
     bool has_good = false;
 
     report_title(l->report, 1, "backend %s", backend->text);
-    look_up(backend->host, &l->names);
+    lookup_host(backend->host, &l->names);
     if (l->names.count == 0) {
         report_finding(l->report, FINDING_PROBLEM, "%s: %s", backend->host, l->names.error);
         report_advice(l->report, "sessions cannot use it until the name has an address");
