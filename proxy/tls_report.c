@@ -8,6 +8,8 @@
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 
+#include "config/endpoint.h"
+
 /* Where OpenSSL's own words say little to someone who has not read its source. */
 static const struct wording {
     int reason; /* of the SSL library */
@@ -156,6 +158,14 @@ static struct span common_name(const X509 *x, char name[PROXY_VALUE_MAX])
     return found;
 }
 
+/* As the client has written it, if it is a name at all: a backend may print it. */
+static struct span server_name(const SSL *ssl)
+{
+    struct span name = span_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+
+    return endpoint_is_name(name) ? name : (struct span){0};
+}
+
 void tls_report_facts(const SSL *ssl, struct proxy_facts *facts, char name[PROXY_VALUE_MAX])
 {
     const X509 *x = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);
@@ -165,7 +175,7 @@ void tls_report_facts(const SSL *ssl, struct proxy_facts *facts, char name[PROXY
     facts->is_secure = true;
     facts->version = span_of(SSL_get_version(ssl));
     facts->cipher = span_of(SSL_get_cipher_name(ssl));
-    facts->authority = span_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    facts->authority = server_name(ssl);
     facts->is_resumed = SSL_session_reused(ssl);
     facts->has_certificate = x != NULL && SSL_get_verify_result(ssl) == X509_V_OK;
     if (facts->has_certificate)

@@ -56,6 +56,8 @@ static SSL *serve(X509 *client, bool is_trusted)
     return ssl;
 }
 
+static const char *asked_for = "mx.example"; /* by SNI */
+
 static SSL *connect_as(X509 *client)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -66,7 +68,7 @@ static SSL *connect_as(X509 *client)
         assert_int_equal(SSL_CTX_use_PrivateKey(ctx, key), 1);
     }
     ssl = SSL_new(ctx);
-    SSL_set_tlsext_host_name(ssl, peer_macro("mx.example"));
+    SSL_set_tlsext_host_name(ssl, peer_macro(asked_for));
     SSL_CTX_free(ctx);
     return ssl;
 }
@@ -114,6 +116,22 @@ static void what_was_agreed_is_told(void **state)
     SSL_free(ssl);
 }
 
+static void a_server_name_that_is_none_is_not_told(void **state)
+{
+    static const char *const rows[] = {"mx\x1b[2J.example", "mx.example\r\nX: y", "mx example",
+                                       "m\xc3\xa4x.example"};
+    struct proxy_facts facts;
+    char name[PROXY_VALUE_MAX];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        asked_for = rows[i];
+        SSL_free(shake(NULL, false, &facts, name));
+        assert_true(facts.is_secure);
+        assert_int_equal(facts.authority.len, 0);
+    }
+    asked_for = "mx.example";
+}
+
 static void nothing_is_told_without_tls(void **state)
 {
     static const struct proxy_facts none;
@@ -155,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_agreed_is_told),
+        cmocka_unit_test(a_server_name_that_is_none_is_not_told),
         cmocka_unit_test(nothing_is_told_without_tls),
         cmocka_unit_test(names_are_those_of_verified_certificates),
     };
