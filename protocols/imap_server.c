@@ -140,6 +140,7 @@ static const char *const alpn[] = {"imap", NULL}; /* RFC 7301's registry */
 const struct protocol imap_protocol = {
     .name = "imap",
     .veto = imap_command_veto,
+    .clear_port = 143,
     .implicit_port = 993,
     .own_identity = "id",
     .idle_timeout = "31m", /* RFC 9051, section 5.4: half an hour at least */

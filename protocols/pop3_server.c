@@ -136,6 +136,7 @@ const struct protocol pop3_protocol = {
     .name = "pop3",
     .veto = pop3_verb_veto,
     .idle_timeout = "11m",
+    .clear_port = 110,
     .implicit_port = 995,
     .own_identity = "xclient",
     .alpn = alpn,

@@ -235,6 +235,7 @@ struct protocol {
     /* Defaults of the keys of these names, as they would be written; NULL: as all protocols. */
     const char *login_timeout, *idle_timeout;
 
+    uint16_t clear_port;    /* where servers listen that begin in the clear */
     uint16_t implicit_port; /* where clients expect TLS from the first octet (RFC 8314) */
 
     /* An open relay is possible: `relay` must be written where the backend cannot tell clients

@@ -153,6 +153,7 @@ static const char *const alpn[] = {"smtp", "esmtp", NULL};
 const struct protocol smtp_protocol = {
     .name = "smtp",
     .veto = smtp_verb_veto,
+    .clear_port = 25,
     .implicit_port = 465,
     .own_identity = "xclient",
     .alpn = alpn,
