@@ -9,7 +9,7 @@
 #include "proxy/report.h"
 
 struct probe_finding {
-    const char *id; /* what it is about, a constant: "starttls", "certificate.expiry" */
+    const char *id; /* what it is about, a constant of docs/probe.md: "certificate.expiry" */
     enum finding verdict;
     char text[320];
     char advice[320]; /* "": nothing to do */
@@ -22,11 +22,23 @@ struct probe_findings {
     size_t count;
 };
 
-/* now: for expiry. `f` is borrowed for the call. */
-void probe_judge(const struct probe_options *o, const struct probe_facts *f, time_t now,
-                 struct probe_findings *findings);
+/*
+ * In the order of a session.
+ *
+ * has_other  this machine has a way to another address of the host: one that it has no way to may
+ *            be of no use to it, but is no problem
+ * now        for expiry
+ */
+void probe_judge(const struct probe_options *o, const struct probe_facts *f, bool has_other,
+                 time_t now, struct probe_findings *findings);
 
 /* The gravest verdict among them. */
 enum finding probe_worst(const struct probe_findings *findings);
+
+/* What a client of this protocol says to start TLS. */
+const char *probe_starttls_word(const struct protocol *protocol);
+
+/* Whole days from `now` to `then`, which comes later. */
+long probe_days(time_t now, time_t then);
 
 #endif
