@@ -36,13 +36,20 @@ static void check_text(const char text[PROBE_TEXT])
 /* In the order of their tags, each once, and behind TLS from the beginning. */
 static void check_said(struct span text, const struct probe *p, char *last_tag)
 {
-    static const struct span known[] = {SPAN("a CAPABILITY\r\n"), SPAN("b STARTTLS\r\n"),
-                                        SPAN("c ID NIL\r\n"), SPAN("d CAPABILITY\r\n"),
-                                        SPAN("e LOGOUT\r\n")};
+    const enum probe_injection injection = p->wish.injection;
+    const struct span known[] = {
+        SPAN("a CAPABILITY\r\n"),
+        span_of(injection == PROBE_INJECT_AT_ONCE ? "b STARTTLS\r\nx NOOP\r\n" : "b STARTTLS\r\n"),
+        SPAN("c ID NIL\r\n"),
+        SPAN("d CAPABILITY\r\n"),
+        SPAN("e LOGOUT\r\n"),
+    };
     bool is_known = false;
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         is_known = is_known || span_equals(text, known[i]);
+    /* Behind an injection nothing is said but the goodbye. */
+    assert(injection == PROBE_INJECT_NOTHING || !p->approach.is_secure || text.data[0] == 'e');
     assert(is_known && text.data[0] > *last_tag);
     *last_tag = text.data[0];
     assert(*last_tag > 'b' || p->wish.starts_tls);
@@ -58,7 +65,11 @@ static void check_step(const struct probe_step *step, size_t window, const struc
     assert(step->take <= window);
     assert(step->state != PROBE_GOING || window - step->take < PROBE_WINDOW);
     assert((step->state == PROBE_SICK) == (step->why != NULL));
-    if (step->text.len > 0)
+    assert(!p->is_injecting || step->state == PROBE_SICK);
+    if (step->state == PROBE_START_TLS)
+        assert(span_equals(step->text,
+                           span_of(p->wish.injection == PROBE_INJECT_BEHIND ? "x NOOP\r\n" : "")));
+    else if (step->text.len > 0)
         check_said(step->text, p, last_tag);
 }
 
@@ -79,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wish.starts_tls = data[0] / 2 % 2 == 1;
     wish.needs_tls = data[0] / 4 % 2 == 1 && wish.starts_tls;
     wish.tells_identity = data[0] / 8 % 2 == 1;
+    wish.injection = (enum probe_injection)(data[0] / 16 % 8 % 3);
     imap_probe_init(&p, &wish);
     while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
         size_t piece = 1 + (data[1] * (given + 1)) % 97;
@@ -106,8 +118,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         is_healthy = is_healthy || step.state == PROBE_HEALTHY;
         free(exact);
     }
+    assert(p.farewell != PROBE_FAREWELL_GOOD || is_healthy);
+    assert(p.farewell != PROBE_FAREWELL_OTHER || is_healthy || step.state == PROBE_SICK);
     check_learned(&p.learned);
+    check_learned(&p.clear);
     check_text(p.greeting);
     check_text(p.answer);
+    check_text(p.tls_answer);
+    check_text(p.farewell_answer);
     return 0;
 }

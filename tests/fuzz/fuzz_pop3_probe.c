@@ -32,36 +32,47 @@ static void check_said(const struct finding *f)
 {
     const struct probe_wish *wish = &f->probe.wish;
     const struct span said = {f->said, f->said_len};
+    const bool injects = wish->starts_tls && wish->injection != PROBE_INJECT_NOTHING;
+    const bool tells = wish->learns && wish->tells_identity;
     const struct span part[] = {
         span_of(wish->starts_tls ? "CAPA\r\n" : ""),
         span_of(f->probe.offers_tls ? "STLS\r\n" : ""),
-        span_of(f->probe.approach.is_secure && !(wish->learns && wish->tells_identity) ? "CAPA\r\n"
-                                                                                       : ""),
-        span_of(wish->learns && wish->tells_identity ? "XCLIENT\r\n" : ""),
-        span_of(wish->learns ? "CAPA\r\n" : ""),
+        span_of(injects && f->probe.offers_tls ? "NOOP\r\n" : ""),
+        span_of(f->probe.approach.is_secure && !tells && !injects ? "CAPA\r\n" : ""),
+        span_of(tells && !injects ? "XCLIENT\r\n" : ""),
+        span_of(wish->learns && !injects ? "CAPA\r\n" : ""),
         SPAN("QUIT\r\n"),
     };
     char most[48];
 
-    assert(span_starts(reply_join(most, sizeof most, part, 6), said));
-    assert(!wish->needs_tls || f->probe.approach.is_secure || f->said_len <= 12);
+    assert(span_starts(reply_join(most, sizeof most, part, 7), said));
+    assert(!(wish->needs_tls || injects) || f->probe.approach.is_secure ||
+           f->said_len <= (injects ? 18 : 12));
 }
 
-static void check(const struct finding *f)
+static void check_learned(const struct learned *l)
 {
-    const struct learned *l = &f->probe.learned;
     struct span line;
     size_t at = 0;
 
-    check_said(f);
     assert(l->len <= LEARNED_MAX && (l->is_known || l->len == 0));
     for (size_t i = 0; i < l->len; i++)
         assert(l->text[i] == '\n' || (l->text[i] >= ' ' && l->text[i] <= '~'));
     while (learned_next(l, &at, &line))
         assert(learned_keyword(line).len > 0);
     assert(at == l->len);
+}
+
+static void check(const struct finding *f)
+{
+    check_said(f);
+    check_learned(&f->probe.learned);
+    check_learned(&f->probe.clear);
     check_text(f->probe.greeting);
     check_text(f->probe.answer);
+    check_text(f->probe.tls_answer);
+    check_text(f->probe.farewell_answer);
+    assert(!f->probe.is_injecting || f->state == PROBE_SICK);
 }
 
 static struct probe_step hear(struct finding *f, const char *data, size_t len)
@@ -90,7 +101,8 @@ static void look(struct finding *f, unsigned wishes, struct span text, size_t pi
                                     .learns = (wishes & 1) != 0,
                                     .starts_tls = (wishes & 2) != 0,
                                     .needs_tls = (wishes & 6) == 6,
-                                    .tells_identity = (wishes & 8) != 0};
+                                    .tells_identity = (wishes & 8) != 0,
+                                    .injection = (enum probe_injection)(wishes / 16 % 3)};
     size_t taken = 0, given = 0;
 
     *f = (struct finding){.state = PROBE_GOING};
@@ -106,12 +118,18 @@ static void look(struct finding *f, unsigned wishes, struct span text, size_t pi
             probe_secured(&f->probe);
             step = hear(f, NULL, 0);
             assert(step.text.len > 0);
+            assert((step.state == PROBE_HEALTHY) == (wish.injection != PROBE_INJECT_NOTHING));
         }
         assert(step.state != PROBE_HEALTHY || f->state != PROBE_HEALTHY);
         if (f->state != PROBE_HEALTHY || step.state != PROBE_GOING)
             f->state = step.state;
     }
     check(f);
+}
+
+static bool is_same(const struct learned *a, const struct learned *b)
+{
+    return a->is_known == b->is_known && a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -123,8 +141,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     look(&a, data[0], (struct span){(const char *)data + 2, size - 2}, 1);
     look(&b, data[0], (struct span){(const char *)data + 2, size - 2}, 1 + data[1] % 97u);
     /* Who talks before it is asked is found out where that shares a window alone. */
-    if (b.state != PROBE_SICK && a.state != PROBE_SICK)
-        assert(a.probe.learned.len == b.probe.learned.len &&
-               memcmp(a.probe.learned.text, b.probe.learned.text, a.probe.learned.len) == 0);
+    if (b.state == PROBE_SICK || a.state == PROBE_SICK)
+        return 0;
+    assert(is_same(&a.probe.learned, &b.probe.learned) && is_same(&a.probe.clear, &b.probe.clear));
+    assert(strcmp(a.probe.tls_answer, b.probe.tls_answer) == 0);
+    assert(a.probe.farewell == b.probe.farewell);
+    assert(strcmp(a.probe.farewell_answer, b.probe.farewell_answer) == 0);
     return 0;
 }

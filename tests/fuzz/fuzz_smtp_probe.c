@@ -27,15 +27,32 @@ static void check_learned(const struct learned *l)
     assert(same.is_known == l->is_known && same.len <= l->len);
 }
 
-static void check_said(struct span text)
+/* Behind an injection nothing is said but the goodbye. */
+static void check_said(const struct probe *p, struct span text)
 {
+    static const struct span quit = SPAN("QUIT\r\n"), ehlo = SPAN("EHLO gate.example\r\n"),
+                             start = SPAN("STARTTLS\r\n"), noop = SPAN("NOOP\r\n"),
+                             at_once = SPAN("STARTTLS\r\nNOOP\r\n");
+
+    switch (p->wish.starts_tls ? p->wish.injection : PROBE_INJECT_NOTHING) {
+    case PROBE_INJECT_NOTHING: break;
+    case PROBE_INJECT_AT_ONCE:
+        assert(span_equals(text, p->approach.is_secure ? quit : ehlo) ||
+               span_equals(text, at_once));
+        return;
+    case PROBE_INJECT_BEHIND:
+        assert(span_equals(text, p->approach.is_secure ? quit : ehlo) || span_equals(text, start) ||
+               span_equals(text, noop));
+        return;
+    }
     assert(text.len >= 6 && memcmp(text.data + text.len - 2, "\r\n", 2) == 0);
     assert(memchr(text.data, '\n', text.len) == text.data + text.len - 1);
     assert(memcmp(text.data, "DATA", 4) != 0 && memcmp(text.data, "XCLIENT", 7) != 0);
 }
 
 /* What may be said of it at any time. */
-static void check_step(const struct probe_step *step, size_t window, bool is_healthy)
+static void check_step(const struct probe *p, const struct probe_step *step, size_t window,
+                       bool is_healthy)
 {
     assert(step->take <= window);
     assert(step->state != PROBE_GOING || window - step->take < PROBE_WINDOW);
@@ -43,8 +60,11 @@ static void check_step(const struct probe_step *step, size_t window, bool is_hea
     assert(step->state != PROBE_HEALTHY || !is_healthy);
     assert(step->state != PROBE_SICK || !is_healthy);
     assert(step->state != PROBE_OVER || is_healthy);
+    assert(!p->is_injecting || step->state == PROBE_SICK);
+    assert(p->farewell != PROBE_FAREWELL_GOOD || is_healthy);
+    assert(p->farewell != PROBE_FAREWELL_OTHER || is_healthy || step->state == PROBE_SICK);
     if (step->text.len > 0)
-        check_said(step->text);
+        check_said(p, step->text);
 }
 
 static void check_text(const char text[PROBE_TEXT])
@@ -70,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     wish.tries_relay = data[0] % 3 == 2;
     wish.starts_tls = data[0] / 3 % 2 == 1;
     wish.needs_tls = data[0] / 6 % 2 == 1;
+    wish.injection = (enum probe_injection)(data[0] / 12 % 3);
     smtp_probe_init(&p, &wish);
     while (given < size && (step.state == PROBE_GOING || step.state == PROBE_HEALTHY)) {
         size_t piece = 1 + (data[1] * (given + 1)) % 97;
@@ -79,14 +100,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         exact = malloc(given - taken);
         memcpy(exact, rest + taken, given - taken);
         step = smtp_probe_step(&p, (struct span){exact, given - taken});
-        check_step(&step, given - taken, is_healthy);
+        check_step(&p, &step, given - taken, is_healthy);
         taken += step.take;
         if (step.state == PROBE_START_TLS) {
             assert(wish.starts_tls && !p.approach.is_secure && p.offers_tls && taken == given);
+            assert((step.text.len > 0) == (wish.injection == PROBE_INJECT_BEHIND));
             probe_secured(&p);
             step = smtp_probe_step(&p, (struct span){exact, 0});
-            check_step(&step, 0, is_healthy);
-            assert(step.state != PROBE_SICK);
+            check_step(&p, &step, 0, is_healthy);
+            assert(step.state ==
+                   (wish.injection == PROBE_INJECT_NOTHING ? PROBE_GOING : PROBE_HEALTHY));
         }
         commands += step.text.len > 0;
         assert(commands < 32);
@@ -96,7 +119,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(exact);
     }
     check_learned(&p.learned);
+    check_learned(&p.clear);
     check_text(p.greeting);
     check_text(p.answer);
+    check_text(p.tls_answer);
+    check_text(p.farewell_answer);
     return 0;
 }
