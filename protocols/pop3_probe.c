@@ -43,7 +43,7 @@ static void learn(struct learned *to, enum pop3_reply reply, struct span window)
 {
     struct span text = {0};
 
-    if (reply == POP3_REPLY_ERR && span_starts(window, (struct span)SPAN("-ERR [SYS/")))
+    if (span_starts(window, (struct span)SPAN("-ERR [SYS/")))
         return;
     to->is_known = true;
     if (reply == POP3_REPLY_ERR) {

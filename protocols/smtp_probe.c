@@ -315,7 +315,7 @@ static struct probe_step talk(struct probe *p, struct span window)
     }
 }
 
-/* Only 221 is sure to be for the QUIT. */
+/* Only 221 is sure to be for the QUIT. What comes second need be no reply to be one too many. */
 static struct probe_step goodbye(struct probe *p, struct span window)
 {
     size_t take = 0;
@@ -325,19 +325,15 @@ static struct probe_step goodbye(struct probe *p, struct span window)
         const struct span rest = span_skip(window, take);
         struct line line;
         const enum smtp_client_result result = smtp_client_line(&reply, rest, &line);
-        const bool is_whole = result == SMTP_CLIENT_LAST;
-        const bool is_own = is_whole && reply.code == 221;
+        const bool is_own = reply.code == 221;
 
         if (result == SMTP_CLIENT_PARTIAL)
             return probe_going(take, (struct span){0});
         if (result == SMTP_CLIENT_LINE && p->reply_len + line.take <= REPLY_MAX) {
             p->code = reply.code;
             p->reply_len += line.take;
-        } else {
-            if (probe_hear_farewell(p, rest, is_own) || is_own || !is_whole)
-                return probe_over(window.len);
-            p->code = 0;
-            p->reply_len = 0;
+        } else if (probe_hear_farewell(p, rest, is_own) || is_own || result != SMTP_CLIENT_LAST) {
+            return probe_over(window.len);
         }
         take += line.take;
     }

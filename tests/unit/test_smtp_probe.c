@@ -79,7 +79,15 @@ static const struct row row[] = {
      {{"220 x\r\n", QUIT}, {"221-bye\r\n221 x\r\n", ""}},
      PROBE_OVER,
      .farewell = PROBE_FAREWELL_GOOD},
+    {HEALTH,
+     {{"220 x\r\n", QUIT}, {"221-bye\r\nwhat\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_GOOD},
     /* A header in front of all is no command to who knows it. */
+    {HEALTH,
+     {{"220 x\r\n", QUIT}, {"500-what?\r\n221 bye\r\n", ""}},
+     PROBE_OVER,
+     .farewell = PROBE_FAREWELL_OTHER},
     {HEALTH,
      {{"220 x\r\n", QUIT}, {"500 what?\r\n", ""}},
      PROBE_OVER,
@@ -266,6 +274,7 @@ static const struct row row[] = {
      INJECTED,
      .farewell = PROBE_FAREWELL_OTHER},
     {BEHIND, {TO_TLS(START, NOOP), {"what\r\n", ""}}, PROBE_OVER, INJECTED},
+    {BEHIND, {TO_TLS(START, NOOP), {"250 Ok\r\n", ""}, {"22", ""}}, PROBE_GOING, INJECTED},
     {AT_ONCE,
      {{"220 x\r\n", EHLO}, {"250-x\r\n250 DSN\r\n", ""}},
      PROBE_SICK,
@@ -644,6 +653,7 @@ static void a_goodbye_without_an_end_is_ended(void **state)
         step = hear(&l, "221-by\r\n", 100, said);
     }
     assert_int_equal(step.state, PROBE_OVER);
+    assert_int_equal(l.probe.farewell, PROBE_FAREWELL_GOOD);
 }
 
 static void a_reply_without_an_end_is_ended(void **state)
