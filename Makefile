@@ -145,6 +145,10 @@ e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pyte
 	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
 	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e -n 3 --dist loadfile $(PYTEST_ARGS)
 
+verdicts: $(B)/starttlsd ## what testssl.sh says of the servers that `starttlsd probe` is tested with: minutes
+	@sh tests/deps.sh verdicts
+	@$(MAKE) --no-print-directory e2e PYTEST_ARGS='-m slow --dist load'
+
 asan: ## all of these tests under address and undefined-behaviour sanitizers, with leak check
 	@$(MAKE) --no-print-directory VARIANT=asan unit
 	@$(MAKE) --no-print-directory VARIANT=asan COUNT=2000 differential
@@ -205,5 +209,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test peers deps unit $(UNIT:%=run-%) differential e2e asan fuzz bench fuzzers objects readings lint format docs install dist clean help
+.PHONY: all demo test peers deps verdicts unit $(UNIT:%=run-%) differential e2e asan fuzz bench fuzzers objects readings lint format docs install dist clean help
 .SECONDARY:

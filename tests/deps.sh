@@ -1,19 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
-# Sees to it that the packages for a purpose are there: `deps.sh demo|test|develop`. Each purpose
-# contains the one before it. Says nothing and costs nothing when there is nothing to do.
+# Sees to it that the packages for a purpose are there: `deps.sh demo|test|develop|verdicts`. Each of the first
+# three contains the one before it. Says nothing and costs nothing when there is nothing to do.
 set -eu
 
 demo='gcc libc6-dev make libssl-dev libev-dev libinih-dev openssl python3 curl swaks libnet-ssleay-perl'
 test='libcmocka-dev python3-pytest python3-pytest-xdist postfix dovecot-core dovecot-imapd dovecot-pop3d msmtp isync fetchmail'
-test="$test strace procps util-linux iproute2"
+test="$test strace procps util-linux iproute2 python3-jsonschema"
 develop='git clang clang-format libclang-rt-dev llvm cppcheck systemd'
 
 case ${1:-} in
 demo) wanted=$demo ;;
 test) wanted="$demo $test" ;;
 develop) wanted="$demo $test $develop" ;;
-*) echo 'usage: deps.sh demo|test|develop' >&2; exit 2 ;;
+verdicts) wanted="$demo $test testssl.sh" ;;
+*) echo 'usage: deps.sh demo|test|develop|verdicts' >&2; exit 2 ;;
 esac
 
 # One client comes from npm, whose own packages are hundreds: a person who has none is not made to install them.
