@@ -28,13 +28,6 @@ struct probe_tls {
     SSL_SESSION *session;
 };
 
-const char *const probe_version_names[PROBE_VERSIONS] = {
-    [PROBE_TLSV1] = "TLSv1",
-    [PROBE_TLSV1_1] = "TLSv1.1",
-    [PROBE_TLSV1_2] = "TLSv1.2",
-    [PROBE_TLSV1_3] = "TLSv1.3",
-};
-
 static const int versions[PROBE_VERSIONS] = {
     [PROBE_TLSV1] = TLS1_VERSION,
     [PROBE_TLSV1_1] = TLS1_1_VERSION,
