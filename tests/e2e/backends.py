@@ -138,7 +138,8 @@ class Backend:
     def __init__(self, script=None, port=0, host="127.0.0.1"):
         self.script = script or Script()
         self.connections = []
-        self.listener = socket.create_server((host, port), backlog=64)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, port), family=family, backlog=64)
         self.port = self.listener.getsockname()[1]
         self.address = f"{host}:{self.port}"
         threading.Thread(target=self.accept, daemon=True).start()

@@ -23,7 +23,7 @@ message_size_limit = 200M
 smtp_accept_max = 0
 smtp_accept_queue_per_connection = 0
 never_users =
-tls_advertise_hosts =
+{tls}
 chunking_advertise_hosts = *
 auth_advertise_hosts = *
 pipelining_advertise_hosts = *
@@ -98,20 +98,28 @@ onward:
 """
 
 
+TLS = """\
+tls_advertise_hosts = *
+tls_certificate = {}
+tls_privatekey = {}"""
+
+
 class Exim(Unpacked):
     name = "exim"
     users = {"Debian-exim": "/var/spool/exim4"}
     command = ("/usr/sbin/exim4", "-bdf")
 
-    def __init__(self, directory, onward=None, ca="", settings=""):
-        """onward: a port on this machine, where all mail goes; settings: more of the main section."""
-        self.onward, self.ca, self.settings = onward, ca, settings
+    def __init__(self, directory, onward=None, ca="", settings="", certificate=None):
+        """onward: a port on this machine, where all mail goes; settings: more of the main section; certificate: `CHAIN
+        KEY`, for STARTTLS."""
+        self.onward, self.ca, self.settings, self.certificate = onward, ca, settings, certificate
         super().__init__(directory)
 
     def configure(self):
         (self.home / "etc/exim4").mkdir()
         file = self.home / "etc/exim4/exim4.conf"
         file.write_text(CONFIGURATION.format(
+            tls=TLS.format(*self.certificate.split()) if self.certificate else "tls_advertise_hosts =",
             port=self.port, owner=UNPRIVILEGED, ca=self.ca or "system", settings=self.settings,
             onward=ONWARD.format(port=self.onward) if self.onward else ""))
         os.chown(file, 0, 0)

@@ -3,11 +3,11 @@
 own. What they have in common is that they are simple enough to be known for what they are."""
 import socket
 import ssl
+import warnings
 
 from backends import Script
 from conftest import Certificates
 from mailbox_scripts import ImapScript, Pop3Script
-from tls_backends import server_context
 
 
 class Chains(Certificates):
@@ -146,17 +146,22 @@ class Pop3(WithTls, Pop3Script):
 KINDS = {"smtp": Smtp, "imap": Imap, "pop3": Pop3}
 
 
-def server(protocol, certificate=None, version=None, context=None, **attributes):
+def context_of(certificate, version=None):
+    """For `CHAIN KEY`, however weak; version: it speaks no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0" if version is None else "ALL:@SECLEVEL=0")
+    context.load_cert_chain(*certificate.split())
+    if version:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            context.minimum_version = context.maximum_version = version
+    return context
+
+
+def server(protocol, certificate=None, version=None, **attributes):
     """A script: a good server of the protocol but for these attributes."""
-    if certificate and context is None:
-        context = server_context(certificate, version)
-    script = KINDS[protocol](context)
+    script = KINDS[protocol](context_of(certificate, version) if certificate else None)
     for name, value in attributes.items():
         assert hasattr(script, name), name
         setattr(script, name, value)
     return script
-
-
-def old_context(certificate, version=ssl.TLSVersion.TLSv1):
-    """TLS of yesterday: this version and no other."""
-    return server_context(certificate, version)
