@@ -4,7 +4,6 @@
 #include "proxy/probe_certificate.h"
 
 #include <arpa/inet.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 
 /* Below are 1024 bits of RSA, and signatures over MD5 and SHA-1: what OpenSSL's level 2 refuses. */
 #define STRONG_BITS 112
+#define AUTH_LEVEL  2
 
 /* ---- names ---- */
 
@@ -95,22 +95,24 @@ static bool is_for(X509 *leaf, const char *name)
 
 /* ---- key, dates ---- */
 
-/* As administrators call them. */
-static const char *curve_name(const char *group)
+/* As administrators call curves, and keys that have one of their own. */
+static const char *plain_name(const char *name)
 {
-    static const char *const known[][2] = {
-        {"prime256v1", "P-256"}, {"secp384r1", "P-384"}, {"secp521r1", "P-521"}};
+    static const char *const known[][2] = {{"prime256v1", "P-256"},
+                                           {"secp384r1", "P-384"},
+                                           {"secp521r1", "P-521"},
+                                           {"ED25519", "Ed25519"},
+                                           {"ED448", "Ed448"}};
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(group, known[i][0]) == 0)
+        if (strcmp(name, known[i][0]) == 0)
             return known[i][1];
-    return group;
+    return name;
 }
 
 static void read_key(struct probe_certificate *c, const X509 *leaf)
 {
     const EVP_PKEY *key = X509_get0_pubkey(leaf);
-    int md = NID_undef, bits = 0;
     char group[32] = "?";
 
     if (key == NULL) {
@@ -118,18 +120,24 @@ static void read_key(struct probe_certificate *c, const X509 *leaf)
         c->is_weak = true;
     } else if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC) {
         (void)EVP_PKEY_get_group_name(key, group, sizeof group, NULL);
-        snprintf(c->key, sizeof c->key, "ECDSA %s", curve_name(group));
+        snprintf(c->key, sizeof c->key, "ECDSA %s", plain_name(group));
     } else if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) {
         snprintf(c->key, sizeof c->key, "RSA %d", EVP_PKEY_get_bits(key));
     } else {
-        snprintf(c->key, sizeof c->key, "%s", OBJ_nid2sn(EVP_PKEY_get_base_id(key)));
+        snprintf(c->key, sizeof c->key, "%s", plain_name(OBJ_nid2sn(EVP_PKEY_get_base_id(key))));
     }
-    snprintf(c->signature, sizeof c->signature, "%s", OBJ_nid2sn(X509_get_signature_nid(leaf)));
     if (key != NULL && EVP_PKEY_get_security_bits(key) < STRONG_BITS)
         c->is_weak = true;
-    /* A signature over nothing but itself proves nothing in any case. */
-    if (X509_get_signature_info((X509 *)(uintptr_t)leaf, &md, NULL, &bits, NULL) != 1 ||
-        bits < STRONG_BITS)
+}
+
+/* By which it vouches for itself proves nothing in any case. */
+static void read_signature(struct probe_certificate *c, X509 *leaf)
+{
+    int bits = 0;
+
+    snprintf(c->signature, sizeof c->signature, "%s", OBJ_nid2sn(X509_get_signature_nid(leaf)));
+    if (X509_self_signed(leaf, 0) != 1 &&
+        (X509_get_signature_info(leaf, NULL, NULL, &bits, NULL) != 1 || bits < STRONG_BITS))
         c->is_weak = true;
 }
 
@@ -169,21 +177,31 @@ static void read_chain(struct probe_certificate *c, STACK_OF(X509) * chain)
 /* What verification found, the first of each sort; it goes on to the end. */
 struct verdict_of_chain {
     int error, date_error;
-    const X509 *at; /* of `error` */
+    int depth;      /* of `error`: 0 is the leaf */
+    const X509 *at; /* likewise */
 };
+
+/* Of the leaf itself is told apart (is_weak). */
+static bool is_weakness_of_leaf(int error, int depth)
+{
+    return depth == 0 &&
+           (error == X509_V_ERR_EE_KEY_TOO_SMALL || error == X509_V_ERR_CA_MD_TOO_WEAK);
+}
 
 static int on_verified(int ok, X509_STORE_CTX *store)
 {
     struct verdict_of_chain *v = X509_STORE_CTX_get_app_data(store);
-    int error = X509_STORE_CTX_get_error(store);
+    const int error = X509_STORE_CTX_get_error(store);
+    const int depth = X509_STORE_CTX_get_error_depth(store);
 
-    if (ok == 1)
+    if (ok == 1 || is_weakness_of_leaf(error, depth))
         return 1;
     if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID) {
         if (v->date_error == X509_V_OK)
             v->date_error = error;
     } else if (v->error == X509_V_OK) {
         v->error = error;
+        v->depth = depth;
         v->at = X509_STORE_CTX_get_current_cert(store);
     }
     return 1;
@@ -195,8 +213,8 @@ static void tell_missing(struct probe_certificate *c, const X509_NAME *name)
         name_text(name, c->missing);
 }
 
-/* Authorities themselves are hardly ever sent. So a leaf that comes alone most likely lacks what
- * stands between, and with something in between it is the authority that nobody knows. */
+/* Authorities themselves are hardly ever sent. So where nobody vouches for the leaf, most likely what
+ * stands between is missing; and with something in between it is the authority that nobody knows. */
 static void classify(struct probe_certificate *c, const struct verdict_of_chain *v)
 {
     switch (v->error) {
@@ -209,7 +227,7 @@ static void classify(struct probe_certificate *c, const struct verdict_of_chain 
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        c->trust = c->chain_count == 1 ? PROBE_ISSUER_MISSING : PROBE_ISSUER_UNKNOWN;
+        c->trust = v->depth == 0 ? PROBE_ISSUER_MISSING : PROBE_ISSUER_UNKNOWN;
         tell_missing(c, v->at == NULL ? NULL : X509_get_issuer_name(v->at));
         break;
     default: c->trust = PROBE_DISTRUSTED; break;
@@ -229,6 +247,7 @@ static void verify(struct probe_certificate *c, STACK_OF(X509) * chain, X509_STO
         v.error = X509_V_ERR_OUT_OF_MEM;
     } else {
         (void)X509_STORE_CTX_set_default(store, "ssl_server");
+        X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(store), AUTH_LEVEL);
         if (is_partial)
             X509_STORE_CTX_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
         X509_STORE_CTX_set_app_data(store, &v);
@@ -253,6 +272,7 @@ void probe_certificate_read(STACK_OF(X509) * chain, X509_STORE *trusted, bool is
     name_text(X509_get_issuer_name(leaf), c->issuer);
     read_names(c, leaf);
     read_key(c, leaf);
+    read_signature(c, leaf);
     c->not_before = time_of(X509_get0_notBefore(leaf));
     c->not_after = time_of(X509_get0_notAfter(leaf));
     c->is_for_name = is_for(leaf, name);

@@ -127,6 +127,11 @@ static void what_is_missing_has_a_name(void **state)
     assert_int_equal(c.trust, PROBE_ISSUER_UNKNOWN);
     assert_string_equal(c.missing, "CN=Root");
     assert_string_not_equal(c.why, "");
+    /* A root that is sent makes up for nothing. */
+    c = read_for("mx.example", trusted, false, leaf, root, NULL);
+    assert_int_equal(c.trust, PROBE_ISSUER_MISSING);
+    assert_string_equal(c.missing, "CN=Between");
+    assert_true(c.is_disordered);
 }
 
 static void whoever_was_named_is_trusted(void **state)
@@ -194,7 +199,51 @@ static void weak_keys_and_signatures(void **state)
     assert_true(c.is_weak);
     assert_string_equal(c.signature, "ecdsa-with-SHA1");
     X509_free(x);
+    /* By its own word it is nobody's. */
+    x = peer_x509(leaf_key, "a.example", NULL, -1, 9, NULL, NULL);
+    assert_true(X509_sign(x, leaf_key, EVP_sha1()) > 0);
+    assert_false(read_for("a.example", trusted, false, x, NULL, NULL).is_weak);
+    X509_free(x);
     EVP_PKEY_free(small);
+}
+
+/* Its own key is good, but clients at OpenSSL's level 2 refuse it nevertheless. */
+static void a_weak_authority_is_not_trusted(void **state)
+{
+    EVP_PKEY *small = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+    X509 *weak = authority(small, "Weak", "Root", root_key, 9);
+    X509 *x = peer_x509(leaf_key, "mx.example", "DNS:mx.example", -1, 9, "Weak", small);
+    struct probe_certificate c = read_for("mx.example", trusted, false, x, weak, NULL);
+
+    assert_int_equal(c.trust, PROBE_DISTRUSTED);
+    assert_string_equal(c.why, "CA certificate key too weak");
+    assert_false(c.is_weak);
+    X509_free(weak);
+    X509_free(x);
+    EVP_PKEY_free(small);
+}
+
+static void keys_have_their_plain_names(void **state)
+{
+    static const struct {
+        const char *type;
+        size_t bits;
+        const char *curve, *name;
+    } rows[] = {{"RSA", 2048, NULL, "RSA 2048"},
+                {"EC", 0, "P-384", "ECDSA P-384"},
+                {"EC", 0, "brainpoolP256r1", "ECDSA brainpoolP256r1"},
+                {"ED25519", 0, NULL, "Ed25519"}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        EVP_PKEY *key = rows[i].curve != NULL
+                            ? EVP_PKEY_Q_keygen(NULL, NULL, rows[i].type, rows[i].curve)
+                            : EVP_PKEY_Q_keygen(NULL, NULL, rows[i].type, rows[i].bits);
+        X509 *x = peer_x509(key, "a.example", NULL, -1, 9, "Root", root_key);
+
+        assert_string_equal(read_for("a.example", trusted, false, x, NULL, NULL).key, rows[i].name);
+        X509_free(x);
+        EVP_PKEY_free(key);
+    }
 }
 
 static void a_purpose_that_is_not_a_servers(void **state)
@@ -276,6 +325,8 @@ int main(void)
         cmocka_unit_test(who_vouches_for_itself),
         cmocka_unit_test(dates_count_for_all_of_the_chain),
         cmocka_unit_test(weak_keys_and_signatures),
+        cmocka_unit_test(a_weak_authority_is_not_trusted),
+        cmocka_unit_test(keys_have_their_plain_names),
         cmocka_unit_test(a_purpose_that_is_not_a_servers),
         cmocka_unit_test(no_name_moves_a_terminal),
         cmocka_unit_test(the_digest_is_of_the_whole_key_info),
