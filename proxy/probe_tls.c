@@ -20,6 +20,9 @@
  * nothing to report. */
 #define CIPHERS "DEFAULT:ALL:!aNULL:!eNULL:@SECLEVEL=0"
 
+/* No X25519MLKEM768: its long hello is what servers of old fail at. */
+static char groups[] = "X25519:P-256:P-384:P-521:X448:ffdhe2048:ffdhe3072:ffdhe4096";
+
 struct probe_tls {
     SSL_CTX *ctx;
     struct tls_trust *trust;
@@ -37,14 +40,15 @@ static const int versions[PROBE_VERSIONS] = {
 
 /* ---- sessions ---- */
 
-/* 1: taken. */
+/* A copy, since OpenSSL spoils its own where a connection ends without close_notify (no need of TLS:
+ * RFC 5246, section 7.2.1). 0: not taken. */
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct probe_tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
     SSL_SESSION_free(t->session);
-    t->session = session;
-    return 1;
+    t->session = SSL_SESSION_dup(session);
+    return 0;
 }
 
 bool probe_tls_has_session(const struct probe_tls *t)
@@ -88,7 +92,8 @@ static bool set_up(struct probe_tls *t)
     SSL_CTX_sess_set_new_cb(t->ctx, on_session);
     SSL_CTX_set_app_data(t->ctx, t);
     return tls_settings_backend(t->ctx, TLS_VERSION_1_0) &&
-           SSL_CTX_set_cipher_list(t->ctx, CIPHERS) == 1;
+           SSL_CTX_set_cipher_list(t->ctx, CIPHERS) == 1 &&
+           SSL_CTX_set1_groups_list(t->ctx, groups) == 1;
 }
 
 struct probe_tls *probe_tls_new(const char *ca, const char *name, char *why, size_t size)
@@ -159,13 +164,17 @@ SSL *probe_tls_ssl(struct probe_tls *t, unsigned version, bool resumes)
     return ssl;
 }
 
-/* OpenSSL may be built without a version, but says so at the handshake alone. */
+/* OpenSSL may be built without a version, or told so by openssl.cnf; it says so at the handshake
+ * alone, but has no cipher for it. */
 bool probe_tls_has_version(struct probe_tls *t, unsigned version)
 {
     SSL *ssl = probe_tls_ssl(t, version, false);
-    bool has = ssl != NULL && SSL_get1_supported_ciphers(ssl) != NULL;
+    STACK_OF(SSL_CIPHER) *ciphers = ssl == NULL ? NULL : SSL_get1_supported_ciphers(ssl);
+    bool has = ciphers != NULL;
 
+    sk_SSL_CIPHER_free(ciphers);
     SSL_free(ssl);
+    ERR_clear_error();
     return has;
 }
 
@@ -173,18 +182,16 @@ bool probe_tls_has_version(struct probe_tls *t, unsigned version)
 
 void probe_tls_agreed(const SSL *ssl, struct probe_visit_facts *f)
 {
-    SSL *s = (SSL *)(uintptr_t)ssl; /* SSL_ctrl takes no const */
-    long group = SSL_get_negotiated_group(s);
-    const char *name = group == 0 ? NULL : SSL_group_to_name(s, (int)group);
+    const char *group = tls_report_group(ssl);
     EVP_PKEY *key = NULL;
 
     snprintf(f->version, sizeof f->version, "%s", SSL_get_version(ssl));
     snprintf(f->cipher, sizeof f->cipher, "%s", SSL_get_cipher_name(ssl));
     f->is_resumed = SSL_session_reused(ssl) == 1;
     f->group[0] = '\0';
-    if (name != NULL)
-        snprintf(f->group, sizeof f->group, "%s", name);
-    else if (SSL_get_peer_tmp_key(s, &key) == 1 && key != NULL &&
+    if (group != NULL)
+        snprintf(f->group, sizeof f->group, "%s", group);
+    else if (SSL_get_peer_tmp_key((SSL *)(uintptr_t)ssl, &key) == 1 && /* SSL_ctrl knows no const */
              EVP_PKEY_get_base_id(key) == EVP_PKEY_DH)
         snprintf(f->group, sizeof f->group, "DH %d", EVP_PKEY_get_bits(key));
     EVP_PKEY_free(key);

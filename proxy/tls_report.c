@@ -107,8 +107,8 @@ const char *tls_report_error(const char *errno_text, char *space, size_t size)
     return space;
 }
 
-/* OpenSSL asks for a group through SSL_ctrl, which changes nothing here but takes no const. */
-static const char *group_of(const SSL *ssl)
+/* OpenSSL asks for it through SSL_ctrl, which changes nothing here but takes no const. */
+const char *tls_report_group(const SSL *ssl)
 {
     SSL *s = (SSL *)(uintptr_t)ssl;
     long group = SSL_get_negotiated_group(s);
@@ -124,7 +124,7 @@ void tls_report_session(const SSL *ssl, struct log_line *line)
     if (cipher != NULL) {
         log_text(line, "tls", SSL_get_version(ssl));
         log_text(line, "cipher", SSL_CIPHER_get_name(cipher));
-        log_text(line, "group", group_of(ssl));
+        log_text(line, "group", tls_report_group(ssl));
         log_text(line, "resumed", SSL_session_reused(ssl) ? "yes" : "no");
     }
     if (ssl != NULL)

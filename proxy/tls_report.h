@@ -18,6 +18,10 @@ void tls_report_backend(const SSL *ssl, struct log_line *line);
 /* Adds what PROXY headers tell of it; values are borrowed from `ssl`, the common name is in `name`. */
 void tls_report_facts(const SSL *ssl, struct proxy_facts *facts, char name[PROXY_VALUE_MAX]);
 
+/* The group of its key exchange, as OpenSSL calls it; NULL: none, or finite-field Diffie-Hellman of
+ * numbers without a name. */
+const char *tls_report_group(const SSL *ssl);
+
 /* Put words of our own into OpenSSL's error queue, from inside one of its callbacks. */
 void tls_report_raise(const char *words);
 
