@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "proxy/check.h"
 #include "proxy/master.h"
+#include "proxy/probe.h"
 #include "proxy/role.h"
 
 enum { EXIT_GOOD = 0, EXIT_USAGE = 2 };
@@ -68,6 +69,7 @@ static const struct {
 } commands[] = {
     {"run", run_main, "serve, in the foreground"},
     {"check", check_main, "is the configuration good? What does a key mean?"},
+    {"probe", probe_main, "does STARTTLS work there? Any server, any mail protocol"},
     {"version", version_main, "this version, and OpenSSL's"},
     {"help", help_main, "this text; `starttlsd COMMAND --help` says more"},
     {"--help", help_main, NULL},

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define INDENT "    "
@@ -42,6 +43,40 @@ void report_title(struct report *r, unsigned depth, const char *text, ...)
     fputc('\n', r->to);
 }
 
+/* Behind a label: folded at blanks, each line as far in as the first. A word of its own may be too
+ * long. */
+static void write_folded(struct report *r, const char *text)
+{
+    const size_t width = WIDTH - (sizeof INDENT - 1 + LABEL_COLUMN);
+
+    for (;;) {
+        size_t len = strlen(text), at = width;
+
+        if (len <= width)
+            break;
+        while (at > 0 && text[at] != ' ')
+            at--;
+        if (at == 0)
+            at = strcspn(text, " ");
+        if (text[at] == '\0')
+            break;
+        fprintf(r->to, "%.*s\n" INDENT "%*s", (int)at, text, LABEL_COLUMN, "");
+        text += at + 1;
+    }
+    fprintf(r->to, "%s\n", text);
+}
+
+static void write_values(struct report *r, const char *text, va_list values)
+    __attribute__((format(printf, 2, 0)));
+
+static void write_values(struct report *r, const char *text, va_list values)
+{
+    char space[1024];
+
+    vsnprintf(space, sizeof space, text, values);
+    write_folded(r, space);
+}
+
 void report_finding(struct report *r, enum finding verdict, const char *text, ...)
 {
     va_list values;
@@ -50,9 +85,8 @@ void report_finding(struct report *r, enum finding verdict, const char *text, ..
     fprintf(r->to, INDENT "%s%-*s%s", r->is_coloured ? verdicts[verdict].colour : "", LABEL_COLUMN,
             verdicts[verdict].name, r->is_coloured ? "\033[0m" : "");
     va_start(values, text);
-    vfprintf(r->to, text, values);
+    write_values(r, text, values);
     va_end(values);
-    fputc('\n', r->to);
 }
 
 void report_advice(struct report *r, const char *text, ...)
@@ -60,6 +94,16 @@ void report_advice(struct report *r, const char *text, ...)
     va_list values;
 
     fprintf(r->to, INDENT "%*s", LABEL_COLUMN, "");
+    va_start(values, text);
+    write_values(r, text, values);
+    va_end(values);
+}
+
+void report_fact(struct report *r, const char *label, const char *text, ...)
+{
+    va_list values;
+
+    fprintf(r->to, INDENT "%-*s", LABEL_COLUMN, label);
     va_start(values, text);
     vfprintf(r->to, text, values);
     va_end(values);

@@ -30,7 +30,11 @@ void report_finding(struct report *r, enum finding verdict, const char *text, ..
 /* What to do about the finding above. */
 void report_advice(struct report *r, const char *text, ...) __attribute__((format(printf, 2, 3)));
 
-/* What has no verdict: `label`, then the lines (LF behind each) as a list, folded. */
+/* What has no verdict: `label`, then the text in one line, for those who copy it. */
+void report_fact(struct report *r, const char *label, const char *text, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Likewise a list: the lines (LF behind each), folded. */
 void report_list(struct report *r, const char *label, struct span lines);
 
 #endif

@@ -28,6 +28,7 @@ void resolver_look_up(const struct resolver_question *question, struct resolver_
     error = getaddrinfo(question->name, NULL, &hints, &found);
     alarm(0);
     if (error != 0) {
+        answer->is_nobody = error == EAI_NONAME || error == EAI_NODATA;
         strncpy(answer->error, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error),
                 sizeof answer->error - 1);
         return;

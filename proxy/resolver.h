@@ -19,6 +19,8 @@ struct resolver_answer {
     uint32_t id;
     uint32_t count;                                   /* 0: it failed */
     union board_address address[BOARD_ADDRESSES_MAX]; /* ports are 0 */
+    bool
+        is_nobody; /* failed: there is no such name, or it has no address; else nobody could tell */
     char error[96];
 };
 

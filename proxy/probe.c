@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC */
+/* From the command line to an exit status: all addresses of a host, one after the other, once or
+ * every minute. */
+#include "proxy/probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/lookup.h"
+#include "proxy/probe_json.h"
+#include "proxy/probe_judge.h"
+#include "proxy/probe_nagios.h"
+#include "proxy/probe_survey.h"
+#include "proxy/probe_text.h"
+
+enum { EXIT_GOOD, EXIT_BAD, EXIT_USAGE, EXIT_CANNOT };
+
+/* All that one round has found out. */
+struct round {
+    time_t when;
+    struct resolver_answer names;
+    struct probe_facts facts[BOARD_ADDRESSES_MAX];
+    struct probe_findings findings[BOARD_ADDRESSES_MAX];
+};
+
+/* Why there is no address; NULL: there is one, or more. */
+static const char *why_nobody(const struct round *r)
+{
+    return r->names.count == 0 ? r->names.error : NULL;
+}
+
+static bool has_other_way(const struct round *r, size_t but)
+{
+    for (size_t i = 0; i < r->names.count; i++)
+        if (i != but && !r->facts[i].look.has_no_route)
+            return true;
+    return false;
+}
+
+static void ask(struct round *r, const struct probe_options *o, struct probe_survey *survey)
+{
+    lookup_host(o->host, &r->names);
+    for (size_t i = 0; i < r->names.count; i++)
+        probe_survey_address(survey, &r->names.address[i], &r->facts[i]);
+    r->when = time(NULL);
+    for (size_t i = 0; i < r->names.count; i++)
+        probe_judge(o, &r->facts[i], has_other_way(r, i), r->when, &r->findings[i]);
+}
+
+static enum finding worst_of(const struct round *r)
+{
+    enum finding worst = r->names.count == 0 ? FINDING_PROBLEM : FINDING_OK;
+
+    for (size_t i = 0; i < r->names.count; i++)
+        if (probe_worst(&r->findings[i]) > worst)
+            worst = probe_worst(&r->findings[i]);
+    return worst;
+}
+
+/* A name server that does not answer says nothing about the host. */
+static bool could_run(const struct round *r)
+{
+    return r->names.count > 0 || r->names.is_nobody;
+}
+
+/* ---- in one of three forms ---- */
+
+static enum probe_nagios nagios_status(const struct round *r)
+{
+    static const enum probe_nagios statuses[] = {
+        [FINDING_OK] = NAGIOS_OK,
+        [FINDING_WARNING] = NAGIOS_WARNING,
+        [FINDING_PROBLEM] = NAGIOS_CRITICAL,
+    };
+
+    return could_run(r) ? statuses[worst_of(r)] : NAGIOS_UNKNOWN;
+}
+
+static void tell(const struct round *r, const struct probe_options *o)
+{
+    const char *why = why_nobody(r);
+
+    if (o->json)
+        probe_json_write(stdout, o, r->facts, r->findings, r->names.count, r->when, why);
+    else if (o->nagios)
+        probe_nagios_write(stdout, nagios_status(r), o, r->facts, r->findings, r->names.count,
+                           r->when, why);
+    else
+        probe_text_write(stdout, o, r->facts, r->findings, r->names.count, why);
+    fflush(stdout);
+}
+
+static int status_of(const struct round *r, const struct probe_options *o)
+{
+    if (o->nagios)
+        return (int)nagios_status(r);
+    if (!could_run(r))
+        return EXIT_CANNOT;
+    return worst_of(r) == FINDING_PROBLEM ? EXIT_BAD : EXIT_GOOD;
+}
+
+/* ---- --watch ---- */
+
+/* Other addresses, or another verdict on anything: times and days are no news. */
+static bool is_news(const struct round *now, const struct round *before)
+{
+    if (now->names.count != before->names.count)
+        return true;
+    for (size_t i = 0; i < now->names.count; i++) {
+        const struct probe_findings *a = &now->findings[i], *b = &before->findings[i];
+
+        if (strcmp(now->facts[i].address, before->facts[i].address) != 0 || a->count != b->count)
+            return true;
+        for (size_t k = 0; k < a->count; k++)
+            if (strcmp(a->finding[k].id, b->finding[k].id) != 0 ||
+                a->finding[k].verdict != b->finding[k].verdict)
+                return true;
+    }
+    return false;
+}
+
+static void tell_again(const struct round *r, const struct round *before,
+                       const struct probe_options *o)
+{
+    static const char *const words[] = {
+        [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
+    char when[32] = "";
+    struct tm tm;
+
+    if (o->json) {
+        tell(r, o);
+        return;
+    }
+    if (localtime_r(&r->when, &tm) != NULL)
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+    printf("%s  %s\n", when, words[worst_of(r)]);
+    if (is_news(r, before))
+        tell(r, o);
+    fflush(stdout);
+}
+
+static void wait_until(time_t when)
+{
+    time_t now;
+
+    while ((now = time(NULL)) < when) {
+        const struct timespec left = {.tv_sec = when - now};
+
+        nanosleep(&left, NULL);
+    }
+}
+
+/* Until ^C, or until nobody listens. */
+static void watch(struct round *r, struct round *before, const struct probe_options *o,
+                  struct probe_survey *survey)
+{
+    while (!ferror(stdout)) {
+        wait_until(r->when + PROBE_WATCH_SECONDS);
+        *before = *r;
+        ask(r, o, survey);
+        tell_again(r, before, o);
+    }
+}
+
+/* ---- */
+
+static int cannot(const struct probe_options *o, const char *why)
+{
+    if (o->nagios)
+        probe_nagios_write_unknown(stdout, why);
+    else
+        fprintf(stderr, "starttlsd probe: %s\n", why);
+    return EXIT_CANNOT;
+}
+
+static int run(const struct probe_options *o)
+{
+    char why[320] = "no memory";
+    struct round *r = calloc(2, sizeof *r);
+    struct probe_survey *survey = r == NULL ? NULL : probe_survey_new(o, why, sizeof why);
+    int status;
+
+    if (survey == NULL) {
+        free(r);
+        return cannot(o, why);
+    }
+    ask(r, o, survey);
+    tell(r, o);
+    if (o->watch)
+        watch(r, r + 1, o, survey);
+    status = status_of(r, o);
+    probe_survey_free(survey);
+    free(r);
+    return status;
+}
+
+int probe_main(int argc, char **argv)
+{
+    struct probe_options o;
+    char why[320];
+
+    if (!probe_options_read(&o, argc, argv, why, sizeof why)) {
+        if (o.nagios)
+            return cannot(&o, why);
+        fprintf(stderr, "starttlsd probe: %s\n`starttlsd probe --help` says more\n", why);
+        return EXIT_USAGE;
+    }
+    if (o.help) {
+        fputs(probe_usage, stdout);
+        return EXIT_GOOD;
+    }
+    return run(&o);
+}
