@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/escape.h"
+
 /* Kept free in a line for what log_end adds: the end of a value, dropped=, cut=, brace, newline. */
 #define TAIL_OCTETS 80
 
@@ -164,81 +166,6 @@ static bool deliver(enum log_level level, const char *text, size_t len)
     return write_now(log_state.fd, text, len + 1);
 }
 
-/* What stands at the head of a text: one character, or one octet that is none. */
-struct glyph {
-    size_t len;
-    uint32_t code;
-    bool is_utf8;
-};
-
-/* RFC 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static struct glyph glyph_first(struct span s)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *o = (const unsigned char *)s.data;
-    struct glyph invalid = {1, o[0], false};
-    struct glyph g = {1, o[0], true};
-
-    if (o[0] < 0x80)
-        return g;
-    g.len = (o[0] & 0xe0) == 0xc0 ? 2 : (o[0] & 0xf0) == 0xe0 ? 3 : (o[0] & 0xf8) == 0xf0 ? 4 : 0;
-    if (g.len == 0 || g.len > s.len)
-        return invalid;
-    g.code = o[0] & (0x7fu >> g.len);
-    for (size_t i = 1; i < g.len; i++) {
-        if ((o[i] & 0xc0) != 0x80)
-            return invalid;
-        g.code = g.code << 6 | (o[i] & 0x3fu);
-    }
-    if (g.code < least[g.len] || g.code > 0x10ffff || (g.code >= 0xd800 && g.code <= 0xdfff))
-        return invalid;
-    return g;
-}
-
-/* Would act on a terminal, or make a line look like another one: controls, line ends, marks of
- * direction. */
-static bool is_hidden(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x200e || code == 0x200f ||
-           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
-           code == 0xfeff;
-}
-
-#define UNIT_OCTETS 20 /* four octets as \xNN */
-
-/* How `g`, which stands at `octets`, is written inside quotes. The length. */
-static size_t escape(struct glyph g, const char *octets, char unit[UNIT_OCTETS])
-{
-    bool is_json = log_state.format == LOG_JSON;
-    size_t len = 0;
-
-    if (g.is_utf8 && (g.code == '"' || g.code == '\\'))
-        return (size_t)snprintf(unit, UNIT_OCTETS, "\\%c", (int)g.code);
-    if (g.is_utf8 && !is_hidden(g.code) && (is_json || g.code != '=')) {
-        memcpy(unit, octets, g.len);
-        return g.len;
-    }
-    if (is_json)
-        return (size_t)snprintf(unit, UNIT_OCTETS, "\\u%04x", g.is_utf8 ? g.code : 0xfffdu);
-    for (size_t i = 0; i < g.len; i++)
-        len += (size_t)snprintf(unit + len, UNIT_OCTETS - len, "\\x%02x", (unsigned char)octets[i]);
-    return len;
-}
-
-static bool needs_quotes(struct span s)
-{
-    if (log_state.format == LOG_JSON)
-        return true;
-    while (s.len > 0) {
-        struct glyph g = glyph_first(s);
-
-        if (!g.is_utf8 || is_hidden(g.code) || strchr(" \"\\=", (int)(g.code & 0x7f)) != NULL)
-            return true;
-        s = span_skip(s, g.len);
-    }
-    return false;
-}
-
 static void put(struct log_line *line, const char *text, size_t len)
 {
     memcpy(line->text + line->len, text, len);
@@ -293,7 +220,8 @@ void log_begin(struct log_line *line, enum log_level level, const char *event)
 
 void log_span(struct log_line *line, const char *name, struct span value)
 {
-    bool is_quoted = needs_quotes(value);
+    const bool is_json = log_state.format == LOG_JSON;
+    const bool is_quoted = is_json || escape_is_needed(value);
     size_t begin;
 
     if (!line->is_wanted || value.len == 0 || !begin_field(line, name))
@@ -301,9 +229,9 @@ void log_span(struct log_line *line, const char *name, struct span value)
     if (is_quoted)
         put(line, "\"", 1);
     for (begin = line->len; value.len > 0;) {
-        struct glyph g = glyph_first(value);
-        char unit[UNIT_OCTETS];
-        size_t len = escape(g, value.data, unit);
+        char unit[ESCAPE_UNIT];
+        size_t taken;
+        size_t len = escape_next(value, is_json, unit, &taken);
 
         if (line->len - begin + len > VALUE_OCTETS ||
             line->len + len > LOG_LINE_MAX - TAIL_OCTETS) {
@@ -311,7 +239,7 @@ void log_span(struct log_line *line, const char *name, struct span value)
             break;
         }
         put(line, unit, len);
-        value = span_skip(value, g.len);
+        value = span_skip(value, taken);
     }
     if (is_quoted)
         put(line, "\"", 1);
@@ -409,22 +337,6 @@ void log_errno(enum log_level level, const char *event, ...)
     errno = error;
 }
 
-/* A child may have been taken over: what it sends is one line, without anything that acts on a
- * terminal. */
-static void disarm(char *text, size_t len)
-{
-    struct span rest = {text, len};
-
-    while (rest.len > 0) {
-        struct glyph g = glyph_first(rest);
-
-        if (!g.is_utf8 || is_hidden(g.code))
-            memset(text, '?', g.len);
-        text += g.len;
-        rest = span_skip(rest, g.len);
-    }
-}
-
 bool log_forward(int fd)
 {
     char
@@ -445,7 +357,7 @@ bool log_forward(int fd)
         level = (unsigned)(unsigned char)text[0] - '0';
         if (level > LEVEL_DEBUG)
             level = LEVEL_ERROR;
-        disarm(text + 1, (size_t)got - 1);
+        escape_disarm(text + 1, (size_t)got - 1); /* the child may have been taken over */
         text[got] = '\n';
         if (!deliver((enum log_level)level, text + 1, (size_t)got - 1))
             log_state.dropped++;
