@@ -37,23 +37,26 @@ static void judge_expiry(struct opinion *j)
     char day[DATE_MAX];
 
     if (j->now > c->not_after) {
-        opinion_find(j, FINDING_PROBLEM, "certificate.expiry", "expired on %s, %ld day%s ago",
-                     date(c->not_after, day), over, plural(over));
+        opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
+                     "the certificate expired on %s, %ld day%s ago", date(c->not_after, day), over,
+                     plural(over));
         opinion_advise(j, "renew it; if that is done, have the server read it (reload)");
     } else if (j->now < c->not_before) {
-        opinion_find(j, FINDING_PROBLEM, "certificate.expiry", "is not valid before %s",
-                     date(c->not_before, day));
+        opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
+                     "the certificate is not valid before %s", date(c->not_before, day));
         opinion_advise(j, "is the clock of this machine right? Then put the one before it back "
                           "until that day");
     } else if (left < (long)j->o->expiry_days) {
-        opinion_find(j, FINDING_WARNING, "certificate.expiry", "expires on %s, in %ld day%s",
-                     date(c->not_after, day), left, plural(left));
+        opinion_find(j, FINDING_WARNING, "certificate.expiry",
+                     "the certificate expires on %s, in %ld day%s", date(c->not_after, day), left,
+                     plural(left));
         opinion_advise(j,
                        "renew it; if that is done by itself, look why it is not, and whether the "
                        "server reads the new one (reload)");
     } else {
-        opinion_find(j, FINDING_OK, "certificate.expiry", "valid until %s, %ld day%s",
-                     date(c->not_after, day), left, plural(left));
+        opinion_find(j, FINDING_OK, "certificate.expiry",
+                     "the certificate is valid until %s, %ld day%s", date(c->not_after, day), left,
+                     plural(left));
     }
 }
 
@@ -88,11 +91,11 @@ static void judge_name(struct opinion *j)
     char names[160];
 
     if (c->is_for_name) {
-        opinion_find(j, FINDING_OK, "certificate.name", "is for %s", name);
+        opinion_find(j, FINDING_OK, "certificate.name", "the certificate is for %s", name);
         return;
     }
     opinion_find(j, opinion_is_opportunistic(j) || !has_name ? FINDING_WARNING : FINDING_PROBLEM,
-                 "certificate.name", "is not for %s, but for %s", name,
+                 "certificate.name", "the certificate is not for %s, but for %s", name,
                  some_names(c->names, names, sizeof names));
     if (!has_name)
         opinion_advise(j, "clients know it by a name: compare with that by --servername NAME");
@@ -130,32 +133,37 @@ static void judge_trust(struct opinion *j)
 
     switch (c->trust) {
     case PROBE_TRUSTED:
-        opinion_find(j, FINDING_OK, "certificate.trust", "is trusted, by %s", whom_we_trust(j));
+        opinion_find(j, FINDING_OK, "certificate.trust", "the certificate is trusted, by %s",
+                     whom_we_trust(j));
         break;
     case PROBE_SELF_SIGNED:
-        opinion_find(j, bad, "certificate.trust", "vouches for itself (self-signed)");
+        opinion_find(j, bad, "certificate.trust",
+                     "the certificate vouches for itself (self-signed)");
         advise_on_authority(j);
         break;
     case PROBE_ISSUER_MISSING:
-        opinion_find(j, bad, "certificate.trust", "the chain stops short of an authority");
+        opinion_find(j, bad, "certificate.trust",
+                     "the certificate's chain stops short of an authority");
         opinion_advise(j,
                        "send the file with the whole chain (fullchain.pem, not cert.pem); "
                        "missing: %.160s. If that is an authority of your own: --ca FILE",
                        c->missing);
         break;
     case PROBE_ISSUER_UNKNOWN:
-        opinion_find(j, bad, "certificate.trust", "its authority is none of %s: %.200s",
+        opinion_find(j, bad, "certificate.trust",
+                     "the certificate's authority is none of %s: %.200s",
                      j->o->ca != NULL ? "--ca" : whom_we_trust(j), c->missing);
         advise_on_authority(j);
         break;
     case PROBE_EXPIRED:
         if (is_out_of_date(j))
             break;
-        opinion_find(j, bad, "certificate.trust", "a certificate above it is out of date");
+        opinion_find(j, bad, "certificate.trust",
+                     "a certificate above the server's own is out of date");
         opinion_advise(j, "fetch the chain anew from its authority, and send that");
         break;
     case PROBE_DISTRUSTED:
-        opinion_find(j, bad, "certificate.trust", "is not trusted: %s", c->why);
+        opinion_find(j, bad, "certificate.trust", "the certificate is not trusted: %s", c->why);
         advise_on_authority(j);
         break;
     }
@@ -168,7 +176,8 @@ static void judge_strength(struct opinion *j)
     const struct probe_certificate *c = &j->f->certificate;
 
     opinion_find(j, c->is_weak ? FINDING_WARNING : FINDING_OK, "certificate.key",
-                 c->is_weak ? "key or signature is weak: %s, signed with %s" : "%s, signed with %s",
+                 c->is_weak ? "the certificate is weak: %s, signed with %s"
+                            : "the certificate has %s, signed with %s",
                  c->key, c->signature);
     if (c->is_weak)
         opinion_advise(j, "get a new one: RSA 2048 or more, or ECDSA P-256, signed with SHA-256");
@@ -178,7 +187,8 @@ static void judge_order(struct opinion *j)
 {
     if (!j->f->certificate.is_disordered)
         return;
-    opinion_find(j, FINDING_WARNING, "certificate.chain", "the chain is out of order");
+    opinion_find(j, FINDING_WARNING, "certificate.chain",
+                 "the certificate's chain is out of order");
     opinion_advise(j, "in the file its own certificate comes first, then the one that signed it, "
                       "and so on; leave all others out");
 }

@@ -386,33 +386,42 @@ static void expiry_is_judged_by_the_day(void **state)
 {
     struct probe_certificate *c = &facts.certificate;
 
-    expect("certificate.expiry", FINDING_OK, "valid until 2026-01-30, 62 days", NULL);
+    expect("certificate.expiry", FINDING_OK, "the certificate is valid until 2026-01-30, 62 days",
+           NULL);
     c->not_after = SAMPLE_NOW + 21 * SAMPLE_DAY;
-    expect("certificate.expiry", FINDING_OK, "valid until 2025-12-20, 21 days", NULL);
+    expect("certificate.expiry", FINDING_OK, "the certificate is valid until 2025-12-20, 21 days",
+           NULL);
     c->not_after--;
-    expect("certificate.expiry", FINDING_WARNING, "expires on 2025-12-19, in 20 days", "renew");
+    expect("certificate.expiry", FINDING_WARNING,
+           "the certificate expires on 2025-12-19, in 20 days", "renew");
     options.expiry_days = 20;
-    expect("certificate.expiry", FINDING_OK, "valid until 2025-12-19, 20 days", NULL);
+    expect("certificate.expiry", FINDING_OK, "the certificate is valid until 2025-12-19, 20 days",
+           NULL);
     c->not_after = SAMPLE_NOW + SAMPLE_DAY;
-    expect("certificate.expiry", FINDING_WARNING, "expires on 2025-11-30, in 1 day", "renew");
+    expect("certificate.expiry", FINDING_WARNING, "the certificate expires on 2025-11-30, in 1 day",
+           "renew");
     c->not_after = SAMPLE_NOW;
-    expect("certificate.expiry", FINDING_WARNING, "expires on 2025-11-29, in 0 days", "renew");
+    expect("certificate.expiry", FINDING_WARNING,
+           "the certificate expires on 2025-11-29, in 0 days", "renew");
     c->not_after = SAMPLE_NOW - 1;
-    expect("certificate.expiry", FINDING_PROBLEM, "expired on 2025-11-28, 0 days ago", "reload");
+    expect("certificate.expiry", FINDING_PROBLEM,
+           "the certificate expired on 2025-11-28, 0 days ago", "reload");
     c->not_after = SAMPLE_NOW - 30 * SAMPLE_DAY;
     options.port = 25;
-    expect("certificate.expiry", FINDING_PROBLEM, "expired on 2025-10-30, 30 days ago", "renew");
+    expect("certificate.expiry", FINDING_PROBLEM,
+           "the certificate expired on 2025-10-30, 30 days ago", "renew");
 }
 
 static void a_certificate_of_tomorrow_is_a_problem(void **state)
 {
     facts.certificate.not_before = SAMPLE_NOW + 1;
     facts.certificate.trust = PROBE_EXPIRED;
-    expect("certificate.expiry", FINDING_PROBLEM, "is not valid before 2025-11-29", "clock");
+    expect("certificate.expiry", FINDING_PROBLEM, "the certificate is not valid before 2025-11-29",
+           "clock");
     expect_nothing("certificate.trust");
     facts.certificate.not_before = SAMPLE_NOW;
-    expect("certificate.trust", FINDING_PROBLEM, "a certificate above it is out of date",
-           "the chain anew");
+    expect("certificate.trust", FINDING_PROBLEM,
+           "a certificate above the server's own is out of date", "the chain anew");
 }
 
 static void an_expired_certificate_is_told_once(void **state)
@@ -427,19 +436,20 @@ static void a_wrong_name_is_a_problem_where_people_log_in(void **state)
     facts.certificate.is_for_name = false;
     snprintf(facts.certificate.names, sizeof facts.certificate.names, "a.example\nb.example\n");
     expect("certificate.name", FINDING_PROBLEM,
-           "is not for mx.example.org, but for a.example, b.example", "the name that clients use");
+           "the certificate is not for mx.example.org, but for a.example, b.example",
+           "the name that clients use");
     options.port = 25;
     expect("certificate.name", FINDING_WARNING,
-           "is not for mx.example.org, but for a.example, b.example", "MTA-STS");
+           "the certificate is not for mx.example.org, but for a.example, b.example", "MTA-STS");
     options.tls = BACKEND_TLS_IMPLICIT;
     expect("certificate.name", FINDING_PROBLEM,
-           "is not for mx.example.org, but for a.example, b.example", NULL);
+           "the certificate is not for mx.example.org, but for a.example, b.example", NULL);
     options = sample_options(&imap_protocol, 143);
     expect("certificate.name", FINDING_PROBLEM,
-           "is not for mx.example.org, but for a.example, b.example", NULL);
+           "the certificate is not for mx.example.org, but for a.example, b.example", NULL);
     options.servername = "192.0.2.1";
     expect("certificate.name", FINDING_WARNING,
-           "is not for 192.0.2.1, but for a.example, b.example", "--servername");
+           "the certificate is not for 192.0.2.1, but for a.example, b.example", "--servername");
 }
 
 static void names_that_are_too_many_are_counted(void **state)
@@ -449,18 +459,21 @@ static void names_that_are_too_many_are_counted(void **state)
 
     facts.certificate.is_for_name = false;
     names[0] = '\0';
-    expect("certificate.name", FINDING_PROBLEM, "is not for mx.example.org, but for nobody", NULL);
+    expect("certificate.name", FINDING_PROBLEM,
+           "the certificate is not for mx.example.org, but for nobody", NULL);
     for (unsigned i = 0; i < 60; i++)
         len += (size_t)snprintf(names + len, sizeof facts.certificate.names - len,
                                 "host%02u.example.org\n", i);
     expect("certificate.name", FINDING_PROBLEM,
-           "is not for mx.example.org, but for host00.example.org, host01.example.org, "
+           "the certificate is not for mx.example.org, but for host00.example.org, "
+           "host01.example.org, "
            "host02.example.org, host03.example.org, host04.example.org, host05.example.org and 54 "
            "more",
            NULL);
     memset(names, 'a', 200);
     snprintf(names + 200, 2, "\n");
-    expect("certificate.name", FINDING_PROBLEM, "is not for mx.example.org, but for 1 more", NULL);
+    expect("certificate.name", FINDING_PROBLEM,
+           "the certificate is not for mx.example.org, but for 1 more", NULL);
 }
 
 static void a_certificate_that_nobody_vouches_for_is_a_problem(void **state)
@@ -469,16 +482,19 @@ static void a_certificate_that_nobody_vouches_for_is_a_problem(void **state)
         enum probe_trust trust;
         const char *text, *advice;
     } row[] = {
-        {PROBE_SELF_SIGNED, "vouches for itself (self-signed)", "--ca FILE"},
-        {PROBE_ISSUER_MISSING, "the chain stops short of an authority",
+        {PROBE_SELF_SIGNED, "the certificate vouches for itself (self-signed)", "--ca FILE"},
+        {PROBE_ISSUER_MISSING, "the certificate's chain stops short of an authority",
          "fullchain.pem, not cert.pem); missing: CN=R11."},
-        {PROBE_ISSUER_UNKNOWN, "its authority is none of the authorities of this system: CN=R11",
+        {PROBE_ISSUER_UNKNOWN,
+         "the certificate's authority is none of the authorities of this system: CN=R11",
          "--ca FILE"},
-        {PROBE_EXPIRED, "a certificate above it is out of date", "the chain anew"},
-        {PROBE_DISTRUSTED, "is not trusted: unsuitable certificate purpose", "--ca FILE"},
+        {PROBE_EXPIRED, "a certificate above the server's own is out of date", "the chain anew"},
+        {PROBE_DISTRUSTED, "the certificate is not trusted: unsuitable certificate purpose",
+         "--ca FILE"},
     };
 
-    expect("certificate.trust", FINDING_OK, "is trusted, by the authorities of this system", NULL);
+    expect("certificate.trust", FINDING_OK,
+           "the certificate is trusted, by the authorities of this system", NULL);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         facts.certificate.trust = row[i].trust;
         snprintf(facts.certificate.missing, PROBE_NAME_MAX, "CN=R11");
@@ -495,21 +511,24 @@ static void a_certificate_that_nobody_vouches_for_is_a_problem(void **state)
 static void a_file_of_authorities_is_named(void **state)
 {
     options.ca = "our-ca.pem";
-    expect("certificate.trust", FINDING_OK, "is trusted, by our-ca.pem", NULL);
+    expect("certificate.trust", FINDING_OK, "the certificate is trusted, by our-ca.pem", NULL);
     facts.certificate.trust = PROBE_ISSUER_UNKNOWN;
     snprintf(facts.certificate.missing, PROBE_NAME_MAX, "CN=R11");
-    expect("certificate.trust", FINDING_PROBLEM, "its authority is none of --ca: CN=R11", NULL);
+    expect("certificate.trust", FINDING_PROBLEM,
+           "the certificate's authority is none of --ca: CN=R11", NULL);
 }
 
 static void weak_keys_and_disorder_are_warnings(void **state)
 {
-    expect("certificate.key", FINDING_OK, "ECDSA P-256, signed with RSA-SHA256", NULL);
+    expect("certificate.key", FINDING_OK, "the certificate has ECDSA P-256, signed with RSA-SHA256",
+           NULL);
     facts.certificate.is_weak = true;
     expect("certificate.key", FINDING_WARNING,
-           "key or signature is weak: ECDSA P-256, signed with RSA-SHA256", "RSA 2048");
+           "the certificate is weak: ECDSA P-256, signed with RSA-SHA256", "RSA 2048");
     facts.certificate.is_weak = false;
     facts.certificate.is_disordered = true;
-    expect("certificate.chain", FINDING_WARNING, "the chain is out of order", "comes first");
+    expect("certificate.chain", FINDING_WARNING, "the certificate's chain is out of order",
+           "comes first");
 }
 
 static void no_certificate_at_all_is_a_problem(void **state)
