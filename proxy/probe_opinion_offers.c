@@ -149,6 +149,8 @@ static bool is_of_the_clear(struct span keyword)
     return span_starts(keyword, (struct span)SPAN("AUTH="));
 }
 
+/* A server may (RFC 3207, section 4.2), and one that is not asked before TLS has to guess: we do. But
+ * who looks for a missing extension finds it here. */
 static void judge_lost(struct opinion *j)
 {
     const struct learned *clear = &j->f->look.said.clear, *inside = &j->f->look.said.learned;
@@ -164,10 +166,7 @@ static void judge_lost(struct opinion *j)
     }
     if (lost.len == 0)
         return;
-    opinion_find(j, FINDING_WARNING, "capabilities.lost", "no longer offered inside TLS: %s",
-                 lost.text);
-    opinion_advise(j, "inside TLS a server should offer at least what it does before: is there "
-                      "another in front of it, with other settings?");
+    opinion_find(j, FINDING_OK, "capabilities.lost", "no longer offered inside TLS: %s", lost.text);
 }
 
 static void judge_inside(struct opinion *j)
