@@ -115,6 +115,7 @@ void probe_text_write(FILE *to, const struct probe_options *o, const struct prob
     if (why != NULL) {
         report_finding(&r, FINDING_PROBLEM, "%s: %s", o->host, why);
         report_advice(&r, "is the name right? Nobody can be asked without an address");
+        return;
     }
     tell_verdict(&r, o, count);
 }

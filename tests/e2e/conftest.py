@@ -79,11 +79,11 @@ def only_where_possible(request):
 
 
 @pytest.fixture(autouse=True)
-def no_test_hangs():
+def no_test_hangs(request):
     def on_alarm(number, frame):
         raise TimeoutError("the test takes too long")
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.alarm(180 if SANITIZED else 90)
+    signal.alarm(900 if request.node.get_closest_marker("slow") else 180 if SANITIZED else 90)
     yield
     signal.alarm(0)
 

@@ -264,6 +264,15 @@ def test_no_octet_reaches_the_terminal_that_could_steer_it(backend, chains, prot
         assert re.fullmatch(r"[\n -~]*", done.stdout + done.stderr), form
 
 
+def test_every_finding_stands_in_the_documents():
+    """By its id, as the source has it: the last words of opinion_find, and the constants that are handed to it."""
+    root = pathlib.Path(__file__).parents[2]
+    source = "".join(path.read_text() for path in [root / "proxy/probe_judge.c", *(root / "proxy").glob("probe_opinion*.c")])
+    ids = set(re.findall(r'FINDING_\w+,\s*"([a-z_.]+)"', source)) | set(re.findall(r'"((?:injection|certificate)[a-z_.]*)",', source))
+    documented = set(re.findall(r"(?m)^\| `([a-z_.]+)` \|", (root / "docs/probe.md").read_text()))
+    assert len(ids) > 20 and ids == documented
+
+
 # ---- Real servers ---------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ SERVERS = [("smtp", "whole", None), ("imap", "alone", None), ("pop3", "elsewhere
            ("imap", "whole", ssl.TLSVersion.TLSv1_2), ("smtp", "whole", ssl.TLSVersion.TLSv1)]
 
 
-def testssl(protocol, port, ca, directory):
+def ask_testssl(protocol, port, ca, directory):
     """Its findings by id; the last of several."""
     if not shutil.which("testssl"):
         unavailable("testssl.sh is not installed (make deps)")
@@ -34,7 +34,7 @@ def test_testssl_thinks_the_same(backend, chains, directory, protocol, certifica
     behind = backend(server(protocol, getattr(chains, certificate), version))
     # It asks for the address that it connects to.
     ours = probe(protocol, behind.address, "--ca", chains.ca, "--versions").address
-    theirs = testssl(protocol, behind.port, chains.ca, directory)
+    theirs = ask_testssl(protocol, behind.port, chains.ca, directory)
     for name, id in VERSIONS.items():
         assert theirs[id].startswith("offered") == bool(ours["versions"][name]["result"]), (name, theirs[id])
     shown = ours["certificate"]
