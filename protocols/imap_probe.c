@@ -56,6 +56,18 @@ static struct span early(const struct probe *p, struct span window)
     return span_skip(window, h.take);
 }
 
+/* Be it a BYE. */
+static bool is_greeting(struct span window)
+{
+    struct imap_response r;
+    struct line line;
+
+    if (line_find(window, IMAP_CLIENT_LINE_MAX, &line) != LINE_FOUND || line.is_dirty)
+        return false;
+    r = imap_response_parse(line.text);
+    return r.kind == IMAP_RESPONSE_STATUS && r.tag.len == 0;
+}
+
 /* The greeting may have its list already; otherwise it is asked for. */
 static void overhear_offers(struct probe *p, struct span window)
 {
@@ -76,6 +88,7 @@ static struct probe_step approach(struct probe *p, struct span window)
 
     if (probe_has_injected(p))
         return finish(p, 0);
+    p->has_greeted = p->has_greeted || is_greeting(window);
     probe_overhear(p, window, early(p, window));
     overhear_offers(p, window);
     step = imap_approach_step(&p->approach, window, p->command);

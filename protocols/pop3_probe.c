@@ -66,6 +66,15 @@ static struct span early(const struct probe *p, struct span window)
     return span_skip(window, line.take);
 }
 
+/* Be it an -ERR. */
+static bool is_greeting(struct span window)
+{
+    struct line line;
+    const enum pop3_reply reply = pop3_reply_find(window, POP3_REPLY_LINE_MAX, &line);
+
+    return reply == POP3_REPLY_OK || reply == POP3_REPLY_ERR;
+}
+
 static void overhear_offers(struct probe *p, struct span window)
 {
     enum pop3_reply reply;
@@ -84,6 +93,7 @@ static struct probe_step approach(struct probe *p, struct span window)
 
     if (probe_has_injected(p))
         return finish(p, 0);
+    p->has_greeted = p->has_greeted || is_greeting(window);
     probe_overhear(p, window, early(p, window));
     overhear_offers(p, window);
     step = pop3_approach_step(&p->approach, window, p->command);

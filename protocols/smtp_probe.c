@@ -251,6 +251,16 @@ static struct span early(const struct probe *p, struct span window)
     return span_skip(window, len);
 }
 
+/* Be it a 554. */
+static bool is_greeting(struct span window)
+{
+    struct smtp_client reply = {0};
+    struct line line;
+    const enum smtp_client_result result = smtp_client_line(&reply, window, &line);
+
+    return result == SMTP_CLIENT_LINE || result == SMTP_CLIENT_LAST;
+}
+
 static void overhear_offers(struct probe *p, struct span window)
 {
     struct smtp_client reply = {0};
@@ -276,6 +286,7 @@ static struct probe_step approach(struct probe *p, struct span window)
 
     if (probe_has_injected(p))
         return finish(p, 0);
+    p->has_greeted = p->has_greeted || is_greeting(window);
     probe_overhear(p, window, early(p, window));
     overhear_offers(p, window);
     step = smtp_approach_step(&p->approach, window, p->command);

@@ -339,6 +339,26 @@ static void who_talks_early_is_sick(void **state)
     assert_string_equal(step.why, EARLY);
 }
 
+/* Whoever answers at all is told from other protocols. */
+static void a_greeting_is_one_though_it_turns_away(void **state)
+{
+    static const struct {
+        const char *hears;
+        bool has_greeted;
+    } greeting[] = {{"* OK x\r\n", true}, {"* BYE x\r\n", true},         {"* PREAUTH x\r\n", true},
+                    {"* BYE x", false},   {"* CAPABILITY x\r\n", false}, {"a OK x\r\n", false},
+                    {"+OK x\r\n", false}, {"220 x\r\n", false},          {"* OK \rx\r\n", false}};
+
+    for (size_t i = 0; i < sizeof greeting / sizeof *greeting; i++) {
+        const struct probe_wish wish = {.hostname = "mail.example"};
+        struct probe p;
+
+        imap_probe_init(&p, &wish);
+        assert_true(imap_probe_step(&p, span_of(greeting[i].hears)).state <= PROBE_SICK);
+        assert_int_equal(p.has_greeted, greeting[i].has_greeted);
+    }
+}
+
 static void what_comes_with_the_greeting_answers_a_header(void **state)
 {
     static const struct {
@@ -428,6 +448,7 @@ int main(void)
         cmocka_unit_test(looks_come_out_alike_in_every_piece),
         cmocka_unit_test(starttls_is_noted_where_it_is_announced),
         cmocka_unit_test(who_talks_early_is_sick),
+        cmocka_unit_test(a_greeting_is_one_though_it_turns_away),
         cmocka_unit_test(what_comes_with_the_greeting_answers_a_header),
         cmocka_unit_test(who_talks_behind_its_go_ahead_is_injecting),
         cmocka_unit_test(words_without_end_are_sick),

@@ -342,6 +342,25 @@ static void who_talks_before_it_is_asked_is_sick(void **state)
     }
 }
 
+/* Whoever answers at all is told from other protocols. */
+static void a_greeting_is_one_though_it_turns_away(void **state)
+{
+    static const struct {
+        const char *hears;
+        bool has_greeted;
+    } greeting[] = {{"+OK x\r\n", true}, {"-ERR x\r\n", true},  {"+OK x", false},
+                    {"+ x\r\n", false},  {"* OK x\r\n", false}, {"220 x\r\n", false}};
+
+    for (size_t i = 0; i < sizeof greeting / sizeof *greeting; i++) {
+        const struct probe_wish wish = {.hostname = "mail.example"};
+        struct probe p;
+
+        pop3_probe_init(&p, &wish);
+        assert_true(pop3_probe_step(&p, span_of(greeting[i].hears)).state <= PROBE_SICK);
+        assert_int_equal(p.has_greeted, greeting[i].has_greeted);
+    }
+}
+
 static void what_comes_with_the_greeting_answers_a_header(void **state)
 {
     const struct probe_wish wish = {.hostname = "mail.example", .starts_tls = true};
@@ -435,6 +454,7 @@ int main(void)
         cmocka_unit_test(dialogues),
         cmocka_unit_test(stls_is_noted_where_it_is_announced),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(a_greeting_is_one_though_it_turns_away),
         cmocka_unit_test(what_comes_with_the_greeting_answers_a_header),
         cmocka_unit_test(who_talks_behind_its_go_ahead_is_injecting),
         cmocka_unit_test(who_wishes_for_relaying_learns),

@@ -579,6 +579,27 @@ static void who_talks_before_it_is_asked_is_sick(void **state)
     assert_int_equal(hear(&l, "250 x\r\n250 y\r\n", 100, said).state, PROBE_SICK);
 }
 
+/* Whoever answers at all is told from other protocols. */
+static void a_greeting_is_one_though_it_turns_away(void **state)
+{
+    static const struct {
+        const char *hears;
+        bool has_greeted;
+    } greeting[] = {
+        {"220 x\r\n", true},  {"220-x\r\n", true},   {"554 x\r\n", true},
+        {"554-x\r\n", true},  {"554", false},        {"", false},
+        {"+OK x\r\n", false}, {"* OK x\r\n", false}, {"HTTP/1.1 400 Bad Request\r\n", false}};
+
+    for (size_t i = 0; i < sizeof greeting / sizeof *greeting; i++) {
+        const struct probe_wish wish = {.hostname = "mail.example"};
+        struct probe p;
+
+        smtp_probe_init(&p, &wish);
+        assert_true(smtp_probe_step(&p, span_of(greeting[i].hears)).state <= PROBE_SICK);
+        assert_int_equal(p.has_greeted, greeting[i].has_greeted);
+    }
+}
+
 static void what_comes_with_the_greeting_answers_a_header(void **state)
 {
     static const struct {
@@ -740,6 +761,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_dialogue_comes_to_its_end),
         cmocka_unit_test(who_talks_before_it_is_asked_is_sick),
+        cmocka_unit_test(a_greeting_is_one_though_it_turns_away),
         cmocka_unit_test(what_comes_with_the_greeting_answers_a_header),
         cmocka_unit_test(who_talks_behind_its_go_ahead_is_injecting),
         cmocka_unit_test(chatter_behind_the_goodbye_does_no_harm),
