@@ -70,9 +70,11 @@ static struct probe_answer try_header(struct probe_survey *s, enum identity head
     v = visit(s, &e);
     if (v->is_good && v->said.farewell == PROBE_FAREWELL_GOOD)
         return answer(PROBE_YES, "");
-    if (v->reach == PROBE_NOT_REACHED)
-        return answer(PROBE_UNDECIDED, v->why);
-    return answer(PROBE_NO, v->is_good ? v->said.farewell_answer : v->why);
+    if (v->said.farewell == PROBE_FAREWELL_OTHER)
+        return answer(PROBE_NO, v->said.farewell_answer);
+    if (v->is_good)
+        return answer(PROBE_UNDECIDED, "it does not answer the goodbye");
+    return answer(v->reach == PROBE_NOT_REACHED ? PROBE_UNDECIDED : PROBE_NO, v->why);
 }
 
 static void try_headers(struct probe_survey *s, struct probe_facts *f)
@@ -123,7 +125,7 @@ static struct probe_answer try_version(struct probe_survey *s, unsigned version)
     v = visit(s, &e);
     if (v->version[0] != '\0')
         return answer(PROBE_YES, "");
-    return answer(v->has_tls_failed ? PROBE_NO : PROBE_UNDECIDED, v->why);
+    return answer(v->has_tls_failed && !v->is_late ? PROBE_NO : PROBE_UNDECIDED, v->why);
 }
 
 /* ---- a command behind STARTTLS ---- */
@@ -150,6 +152,8 @@ static struct probe_injection_facts try_injection(struct probe_survey *s,
         return fate(PROBE_FATE_EXECUTED, v->said.farewell_answer);
     if (v->reach == PROBE_SECURED && v->said.farewell == PROBE_FAREWELL_GOOD)
         return fate(PROBE_FATE_FORGOTTEN, "");
+    if (v->is_late && !v->has_tls_failed)
+        return fate(PROBE_FATE_UNDECIDED, v->is_good ? "no answer in time" : v->why);
     if (v->reach == PROBE_SECURED)
         return fate(PROBE_FATE_REFUSED, "it closed the connection inside TLS");
     /* Whatever it minded, it was behind the command. */
@@ -184,7 +188,8 @@ static struct probe_answer try_neighbour(struct probe_survey *s, uint16_t port)
     v = visit(s, &e);
     if (v->is_good)
         return answer(PROBE_YES, "");
-    return answer(v->reach == PROBE_NOT_REACHED ? PROBE_NO : PROBE_UNDECIDED, v->why);
+    return answer(v->reach == PROBE_NOT_REACHED && !v->is_late ? PROBE_NO : PROBE_UNDECIDED,
+                  v->why);
 }
 
 static void try_relay(struct probe_survey *s, struct probe_facts *f)
@@ -215,7 +220,7 @@ static void go_on_in_tls(struct probe_survey *s, struct probe_facts *f)
 /* STARTTLS that is not offered, or refused, is so in any version. */
 static bool has_tls_to_try(const struct probe_facts *f)
 {
-    return f->look.reach == PROBE_SECURED || f->look.has_tls_failed;
+    return f->look.version[0] != '\0' || f->look.has_tls_failed;
 }
 
 void probe_survey_address(struct probe_survey *s, const union board_address *address,

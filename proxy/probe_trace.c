@@ -47,8 +47,18 @@ static void trace_line(const char *arrow, struct span line)
     fputc('\n', stderr);
 }
 
+/* A PROXY header of version 2 has line ends in it, but no lines. */
+static bool is_binary(struct span text)
+{
+    return memchr(text.data, '\0', text.len) != NULL;
+}
+
 void probe_trace_text(bool is_ours, struct span text)
 {
+    if (is_binary(text)) {
+        trace_line(is_ours ? "->" : "<-", text);
+        return;
+    }
     while (text.len > 0) {
         const char *lf = memchr(text.data, '\n', text.len);
         size_t len = lf == NULL ? text.len : (size_t)(lf - text.data);

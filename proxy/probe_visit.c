@@ -107,16 +107,16 @@ static void on_secured(void *context, SSL *ssl)
 static void on_text(void *context, bool is_ours, struct span text)
 {
     struct probe_visitor *v = context;
+    const bool is_header = is_ours && v->facts->time_count == 1; /* in front of all */
 
     if (v->options->trace)
         probe_trace_text(is_ours, text);
-    if (is_ours && v->facts->time_count > 1) { /* else it is a header in front of all */
-        begin_step(v, verb_of(text));
-    } else if (!is_ours) {
+    if (!is_ours)
         end_step(v);
-        if (v->facts->reach == PROBE_CONNECTED)
-            v->facts->reach = v->facts->version[0] == '\0' ? PROBE_GREETED : PROBE_SECURED;
-    }
+    else if (!is_header)
+        begin_step(v, verb_of(text));
+    if (v->facts->reach == PROBE_CONNECTED && !is_header && (is_ours || v->look.probe.has_greeted))
+        v->facts->reach = v->facts->version[0] == '\0' ? PROBE_GREETED : PROBE_SECURED;
 }
 
 static void on_done(void *context, bool is_good, const char *why)
@@ -173,6 +173,7 @@ void probe_visit(struct probe_visitor *v, const union board_address *address,
     scout_probe_start(&v->look, &wish, &to, 1);
     ev_run(v->loop, 0);
     f->said = v->look.probe;
+    f->is_late = v->look.is_late;
     f->has_tls_failed = v->look.secured.has_failed;
     f->has_no_route = f->reach == PROBE_NOT_REACHED &&
                       (v->look.dial.error == ENETUNREACH || v->look.dial.error == EADDRNOTAVAIL ||

@@ -4,6 +4,7 @@
 #include "proxy/scout_probe.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 /* All answers together may take as long as so many. */
 #define ANSWERS_TOGETHER 3
 
-/* A backend that has been found well need not be waited for long. */
+/* A backend that has been found well need not be waited for long, unless somebody looks on: what
+ * comes in the place of its goodbye tells something, too. */
 #define GOODBYE_SECONDS 2.0
 
 /* A look keeps a record that is not whole, a line that is not whole, and hardly ever what the
@@ -163,7 +165,7 @@ static void be_healthy(struct scout_probe *p, struct span goodbye)
 {
     say(p, goodbye);
     p->is_done = true;
-    set_timer(p, GOODBYE_SECONDS);
+    set_timer(p, p->observer == NULL ? GOODBYE_SECONDS : p->answer_seconds);
     p->on_done(p->context, true, NULL);
 }
 
@@ -314,6 +316,7 @@ static void on_time(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     struct scout_probe *p = watcher->data;
 
+    p->is_late = true;
     if (p->is_shaking)
         fail_tls(p, "no TLS in time");
     else
@@ -329,7 +332,7 @@ static void on_connected(void *context, int fd, const union board_address *addre
     stream_open(&p->stream, &p->space->scratch, SIDE_BACKEND, fd);
     p->service->protocol->probe_init(&p->probe, &p->wish);
     p->secured.version = p->secured.cipher = NULL;
-    p->is_shaking = p->has_spoken = false;
+    p->is_shaking = p->has_spoken = p->is_late = false;
     p->talk_until = deadline_now() + ANSWERS_TOGETHER * p->answer_seconds;
     if (p->observer != NULL && p->observer->on_connected != NULL)
         p->observer->on_connected(p->observer->context);
@@ -343,7 +346,10 @@ static void on_connected(void *context, int fd, const union board_address *addre
 
 static void on_over(void *context, int error)
 {
-    finish(context, dial_words(error));
+    struct scout_probe *p = context;
+
+    p->is_late = error == ETIMEDOUT;
+    finish(p, dial_words(error));
 }
 
 /* ---- */
@@ -392,7 +398,7 @@ void scout_probe_start(struct scout_probe *p, const struct probe_wish *wish,
     p->to.address_count = count;
     p->secured = (struct scout_tls){.version = NULL};
     service->protocol->probe_init(&p->probe, &p->wish); /* an older look's are not this one's */
-    p->is_done = false;
+    p->is_done = p->is_late = false;
     p->is_running = true;
     if (!dial_start(&p->dial, &p->to, &from, ms < CONNECT_MS_MAX ? ms : CONNECT_MS_MAX))
         finish(p, p->dial.error == 0 ? "its name has no address" : dial_words(p->dial.error));

@@ -26,13 +26,12 @@ struct scout_space {
 MUST_CHECK struct scout_space *scout_space_new(size_t looks);
 void scout_space_free(struct scout_space *space);
 
-/* Who looks on, and brings TLS of its own. All may be NULL. */
+/* Who looks on, and brings TLS of its own. Functions may be NULL. */
 struct scout_observer {
     SSL *(*ssl)(void *context); /* instead of the service's. NULL: no memory */
     void (*on_connected)(void *context);
-    void (*on_secured)(void *context, SSL *ssl);
-    void (*on_text)(void *context, bool is_ours,
-                    struct span text); /* what is said in the dialogue */
+    void (*on_secured)(void *context, SSL *ssl);                      /* the handshake is done */
+    void (*on_text)(void *context, bool is_ours, struct span octets); /* said, or heard */
     void *context;
 };
 
@@ -49,6 +48,7 @@ struct scout_probe {
     void *context;
     const struct scout_observer *observer; /* NULL: nobody */
     struct probe probe;
+    bool is_late;                     /* of the last address: it ended since time was over */
     struct scout_tls {                /* of the last address */
         bool has_failed;              /* the handshake, or it took too long */
         const char *version, *cipher; /* NULL: there is no TLS */
