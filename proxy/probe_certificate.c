@@ -194,6 +194,7 @@ static int on_verified(int ok, X509_STORE_CTX *store)
     const int error = X509_STORE_CTX_get_error(store);
     const int depth = X509_STORE_CTX_get_error_depth(store);
 
+    X509_STORE_CTX_set_error(store, X509_V_OK); /* or it is what the next one is told as */
     if (ok == 1 || is_weakness_of_leaf(error, depth))
         return 1;
     if (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID) {

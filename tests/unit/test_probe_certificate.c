@@ -199,6 +199,11 @@ static void weak_keys_and_signatures(void **state)
     assert_true(c.is_weak);
     assert_string_equal(c.signature, "ecdsa-with-SHA1");
     X509_free(x);
+    x = peer_x509(small, "a.example", NULL, -1, 9, NULL, NULL);
+    c = read_for("a.example", trusted, false, x, NULL, NULL);
+    assert_true(c.is_weak);
+    assert_int_equal(c.trust, PROBE_SELF_SIGNED);
+    X509_free(x);
     /* By its own word it is nobody's. */
     x = peer_x509(leaf_key, "a.example", NULL, -1, 9, NULL, NULL);
     assert_true(X509_sign(x, leaf_key, EVP_sha1()) > 0);
