@@ -191,8 +191,8 @@ docs: $(B)/starttlsd ## write docs/configuration.md anew from the table of keys
 install: all ## honours DESTDIR and prefix
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(docdir)/examples
 	install -m 0755 $(B)/starttlsd $(DESTDIR)$(sbindir)/starttlsd
-	sed 's|/usr/sbin/starttlsd|$(sbindir)/starttlsd|' deploy/starttlsd.service >$(B)/starttlsd.service
-	install -m 0644 $(B)/starttlsd.service $(DESTDIR)$(unitdir)/starttlsd.service
+	install -m 0644 deploy/starttlsd.service $(DESTDIR)$(unitdir)/starttlsd.service
+	sed -i 's|/usr/sbin/starttlsd|$(sbindir)/starttlsd|' $(DESTDIR)$(unitdir)/starttlsd.service
 	install -m 0644 deploy/starttlsd.sysusers $(DESTDIR)$(sysusersdir)/starttlsd.conf
 	install -m 0644 deploy/*.ini $(DESTDIR)$(docdir)/examples
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(docdir)
