@@ -155,3 +155,13 @@ class DovecotMailboxes(Mailboxes, Dovecot):
     def services(self):
         return MAILBOXES.format(directory=self.directory, tls=self.tls, imap=self.imap_port, pop3=self.pop3_port,
                                 imaps=self.imaps_port, pop3s=self.pop3s_port)
+
+
+class PublicMailboxes(DovecotMailboxes):
+    """At the ports that mailbox servers have, on all addresses."""
+
+    def take_ports(self):
+        self.imap_port, self.pop3_port = 143, 110
+
+    def services(self):
+        return super().services() + "listen = *, ::\n"

@@ -11,7 +11,7 @@ import pytest
 import proxy_protocol
 from clients import Client, message
 from dialects import IMAP, POP3
-from dovecot import DovecotMailboxes
+from dovecot import DovecotMailboxes, PublicMailboxes
 from gateway import eventually, status
 from networks import Machine
 from postfix import Postfix
@@ -28,7 +28,7 @@ NARROW, BALANCED = 26, 27
 NO_HOSTS = ("0.0.0.0", "224.0.0.5", "255.255.255.255", "10.91.2.255")
 
 # What administrators are told to do: here, once, and for each port.
-TOLD = (pathlib.Path(__file__).parents[2] / "docs/operations.md").read_text()
+TOLD = (pathlib.Path(__file__).parents[2] / "docs/backends.md").read_text()
 TABLE, RULES = (re.findall(rf"^ip (?:-6 )?{kind} add .*", TOLD, re.MULTILINE) for kind in ("route", "rule"))
 
 SERVICES = """
@@ -71,16 +71,6 @@ connect_timeout = 1s
 """
 
 
-class Everywhere(DovecotMailboxes):
-    """At the ports that mailbox servers have, on all addresses."""
-
-    def take_ports(self):
-        self.imap_port, self.pop3_port = PORTS["imap"], PORTS["pop3"]
-
-    def services(self):
-        return super().services() + "listen = *, ::\n"
-
-
 @pytest.fixture(scope="module")
 def machines():
     m = types.SimpleNamespace(client=Machine(), gateway=Machine(), backend=Machine())
@@ -107,7 +97,7 @@ def servers(machines, real_server):
     with machines.backend.inside():
         mail = real_server(Postfix, settings="inet_interfaces = all\ninet_protocols = all\nsmtpd_peername_lookup = no\n",
                            services="25 inet n - n - - smtpd\n")
-        boxes = real_server(Everywhere)
+        boxes = real_server(PublicMailboxes)
     return {"smtp": mail, "imap": boxes, "pop3": boxes}
 
 
