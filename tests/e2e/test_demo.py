@@ -96,17 +96,6 @@ def test_the_example_is_a_good_configuration(example):
     assert "identity" not in done.stderr, "an example says how its backend learns of clients"
 
 
-def test_every_example_of_the_documents_is_a_good_configuration(directory, certificates):
-    blocks = [(path, block) for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-              for block in re.findall(r"(?s)```ini\n(.*?)```", path.read_text())]
-    assert blocks
-    for path, block in blocks:
-        ini = directory / "starttlsd.ini"
-        ini.write_text(re.sub(r"(?m)^certificate = .*$", f"certificate = {certificates.localhost}", block))
-        done = subprocess.run([PROGRAM, "check", "--config", ini], capture_output=True, text=True, timeout=20)
-        assert done.returncode == 0, f"{path}: {done.stderr}\n{block}"
-
-
 def test_check_says_what_is_wrong_and_where(directory):
     ini = directory / "starttlsd.ini"
     ini.write_text("[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = 127.0.0.1:25\n"

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: ISC
+"""Every command and configuration in README and docs/ is run, on a machine that is as its reader's (host.py)."""
+import configparser
+import ipaddress
+import pathlib
+import re
+import types
+
+import pytest
+import yaml
+
+from clients import Client, message
+from documents import PAGES, ROOT, Block, all_blocks, anchors, blocks, first_column, section
+from dovecot import Dovecot, PublicMailboxes
+from gateway import SANITIZED, Starttlsd, eventually, parse
+from host import Host
+from imap_client import ImapClient
+from networks import Machine
+from pop3_client import Pop3Client
+from postfix import Postfix
+
+pytestmark = [pytest.mark.root, pytest.mark.mount,
+              pytest.mark.skipif(SANITIZED, reason="a reader has no sanitizer")]
+
+# What a block may be. The last is output, a picture, or a line of somebody else's configuration.
+LANGUAGES = ("sh", "ini", "")
+
+NAMES = """\
+127.0.0.1 localhost
+192.0.2.1 mail.example.org
+192.0.2.10 old.example.org
+"""
+
+SUBMISSION = """\
+25 inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes -o smtpd_sasl_type=dovecot -o smtpd_sasl_path=../sasl/auth
+"""
+
+
+class Neighbour(Postfix):
+    """On the reader's machine, where Postfix is as Debian installs it: port 25 on all addresses."""
+
+    def __init__(self, directory, host):
+        directory.mkdir()
+        super().__init__(directory, settings="inet_interfaces = all\nsmtpd_peername_lookup = no\n"
+                         "virtual_mailbox_domains = example.org\n", services="smtp inet n - y - - smtpd\n")
+        self.host = host
+        host.environment["MAIL_CONFIG"] = str(directory)
+
+    def start(self):
+        self.host.do(self.daemons / "master", "-w", "-c", self.directory)
+        return self
+
+
+@pytest.fixture(scope="module")
+def world(shared_directory, real_server):
+    """`host`, the reader's machine, and on the other end of a cable an old mail server, `mail` and `boxes`."""
+    host, old = Host(shared_directory / "host", "mail.example.org"), Machine()
+    old.connect(host, "eth0", "eth1")
+    host.address("eth1", "192.0.2.1/24")
+    old.address("eth0", "192.0.2.10/24")
+    host.write("/etc/hosts", NAMES)
+    for machine in (host, old):
+        machine.run("sysctl -qw net.unix.max_dgram_qlen=512")  # as in test_transparent.py
+    neighbour = Neighbour(shared_directory / "postfix", host).start()
+    with old.inside():
+        mail = real_server(Postfix, services=SUBMISSION, settings="inet_interfaces = all\nsmtpd_peername_lookup = no\n"
+                           "virtual_mailbox_domains = example.org\n")
+        logins = Dovecot(mail.directory / "sasl").start()
+        boxes = real_server(PublicMailboxes)
+    yield types.SimpleNamespace(host=host, old=old, mail=mail, boxes=boxes, neighbour=neighbour)
+    logins.stop()
+    host.close()
+    old.close()
+
+
+# ---- Commands --------------------------------------------------------------------------------------
+
+
+def follow(host, page):
+    """Does what a page says, block by block: files are written, commands run."""
+    for block in blocks(page):
+        if block.file:
+            host.write(block.file, block.text)
+        if block.language == "sh":
+            host.follow(block.text, block)
+
+
+@pytest.fixture(scope="module")
+def reader(world):
+    """Who has done all that README says."""
+    follow(world.host, ROOT / "README.md")
+    return world
+
+
+def test_the_readme(reader, mark):
+    host, old = reader.host, reader.mail
+    # Its gateway: swaks has submitted a mail, by TLS and with a login.
+    assert "event=session.end" in host.read("/run/journal")
+    line, = (line for line in map(parse, host.read("/run/journal").splitlines()) if line.get("service") == "submission"
+             and line.get("event") == "session.end")
+    assert line["tls"] == "TLSv1.3" and line["auth"] == "ok" and line["messages"] == "1"
+    old.arrived("bob@example.org")
+    # And then the server beside it, which knows its clients.
+    with reader.old.inside():
+        for secure in (True, False):
+            with Client(25, host="192.0.2.1") as client:
+                client.starttls() if secure else client.expect("EHLO client.test", 250)
+                assert client.mail(message(mark, b"x\r\n"), recipient="bob@example.org").startswith("250")
+                client.quit()
+    reader.neighbour.arrived(mark, 2)
+    assert "connect from unknown[192.0.2.10]" in reader.neighbour.log()
+
+
+@pytest.fixture
+def established(reader):
+    """README is done, and starttlsd serves all ports in front of the old server, by the example that the repository ships."""
+    host = reader.host
+    host.write("/etc/starttlsd/mail.pem", host.read("/etc/starttlsd/chain.pem") + host.read("/etc/starttlsd/key.pem"))
+    host.write("/etc/starttlsd/starttlsd.ini", (ROOT / "deploy/starttlsd.ini").read_text())
+    host.follow("systemctl restart starttlsd")
+    return reader
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES[1:] if blocks(page, "sh")], ids=lambda page: page.stem)
+def test_every_command_is_good(established, page):
+    follow(established.host, page)
+
+
+# ---- What is shipped -------------------------------------------------------------------------------
+
+
+def offend(gateway):
+    """Four sins of a client: a wrong password in each protocol, and a command behind STARTTLS."""
+    with Client(587, host=gateway) as client:
+        client.starttls()
+        client.expect("EHLO client.test", 250)
+        client.expect("AUTH PLAIN AGFsaWNlAHdyb25n", 535)
+    for kind, port in ((ImapClient, 993), (Pop3Client, 995)):
+        with kind(port, host=gateway, greeting=False) as client:
+            client.handshake()
+            client.greeting = client.reply()
+            if kind is ImapClient:
+                assert client.command("LOGIN alice wrong").startswith("NO")
+            else:
+                client.expect("USER alice", "+OK")
+                client.expect("PASS wrong", "-ERR")
+    with Client(587, host=gateway) as client:
+        client.expect("EHLO client.test", 250)
+        client.send(b"STARTTLS\r\nMAIL FROM:<>\r\n")
+        assert client.reply().startswith("554")
+
+
+@pytest.mark.parametrize("form", ["logfmt", "json"])
+def test_fail2ban_finds_them(established, form):
+    host = established.host
+    host.do("cp", "-r", "deploy/fail2ban/.", "/etc/fail2ban")
+    host.write("/etc/starttlsd/starttlsd.ini",
+               f"[starttlsd]\nlog_format = {form}\n" + (ROOT / "deploy/starttlsd.ini").read_text().replace("[starttlsd]\n", ""))
+    host.follow("systemctl restart starttlsd")
+    before = len(host.read("/run/journal").splitlines())
+    with established.old.inside():
+        offend("192.0.2.1")
+    eventually(lambda: "injection" in "".join(host.read("/run/journal").splitlines()[before:]))
+    lines = host.read("/run/journal").splitlines()[before:]
+    # As a file has them, and as syslog and the journal show them.
+    for prefix in ("", "Nov 28 21:37:30 mail starttlsd[77]: ", "2026-11-28T21:37:30.123456+00:00 mail starttlsd[77]: "):
+        host.write("/run/lines", "".join(f"{prefix}{line}\n" for line in lines))
+        done = host.do("fail2ban-regex", "/run/lines", "starttlsd")
+        assert f" {len(lines)} lines, 0 ignored, 4 matched, " in done, done
+    done = host.do("fail2ban-client", "--dp")
+    assert "'_SYSTEMD_UNIT=starttlsd.service'" in done
+
+
+def test_compose_says_what_docker_run_says():
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    service, = compose["services"].values()
+    words = re.search(r"docker run .* -v (\S+) -p (\S+) (\S+)$", (ROOT / "README.md").read_text(), re.MULTILINE).groups()
+    assert (service["volumes"], service["ports"], service["image"]) == ([words[0]], [words[1]], words[2])
+    assert (ROOT / "deploy" / service["build"] / "Dockerfile").exists()
+
+
+def test_blocks_are_of_a_kind_that_is_tried():
+    assert {str(block): block.language for block in all_blocks() if block.language not in LANGUAGES} == {}
+
+
+# ---- Configurations --------------------------------------------------------------------------------
+
+CONFIGURATIONS = [*all_blocks("ini"), *sorted((ROOT / "deploy").glob("*.ini"))]
+CLIENTS = {"smtp": Client, "imap": ImapClient, "pop3": Pop3Client}
+FILES = re.compile(r"/etc/\S+\.pem")
+
+
+@pytest.fixture(scope="module")
+def empty_host(shared_directory, certificates):
+    """With all addresses of the documents, the certificates that they name, and nothing else."""
+    host = Host(shared_directory / "empty", "mail.example.org")
+    host.run("ip route add local 192.0.2.0/24 dev lo")
+    bundle = "".join(pathlib.Path(path).read_text() for path in certificates.localhost.split())
+    for path in {path for text in map(text_of, CONFIGURATIONS) for path in FILES.findall(text)}:
+        host.write(path, bundle)
+    yield host
+    host.close()
+
+
+class Housed(Starttlsd):
+    @property
+    def pid(self):
+        """Not that of the command in front."""
+        return int(pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())
+
+
+def text_of(configuration):
+    return configuration.text if isinstance(configuration, Block) else configuration.read_text()
+
+
+def services(text):
+    parser = configparser.ConfigParser(strict=False, interpolation=None, inline_comment_prefixes=None)
+    parser.read_string(text)
+    common = dict(parser["defaults"]) if "defaults" in parser else {}
+    return [{**common, **parser[name]} for name in parser.sections() if name.startswith("service ")]
+
+
+def greet(service, host, port):
+    """As a client of that service, from where one may come: TLS must come of it."""
+    source = str(next(ipaddress.ip_network(service["allow"]).hosts())) if "allow" in service else None
+    implicit = service.get("tls") == "implicit"
+    with CLIENTS[service["protocol"]](port, host=host, greeting=not implicit, source=source) as client:
+        client.handshake() if implicit else client.starttls()
+        assert client.sock.version() == "TLSv1.3"
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda one: str(one) if isinstance(one, Block) else one.name)
+def test_every_configuration_does_what_it_says(empty_host, directory, configuration):
+    text = text_of(configuration)
+    with empty_host.inside():
+        server = Housed(directory, text, command=empty_host.words())
+        server.start()
+        try:
+            for service in services(text):
+                for address, port in re.findall(r"(\S+):(\d+)", service["listen"]):
+                    if service.get("tls") != "none" and "accept_proxy" not in service:
+                        greet(service, address.replace("*", "127.0.0.1"), int(port))
+        finally:
+            server.stop()
+
+
+# ---- Tables that must be whole --------------------------------------------------------------------
+
+
+def source(*names):
+    return "\n".join((ROOT / "proxy" / name).read_text() for name in names)
+
+
+def named(text, table):
+    """The names in a C table of them."""
+    return set(re.findall(r'= "(\w+)"', re.search(rf"{table}\[\] = {{(.*?)}};", text, re.DOTALL)[1]))
+
+
+@pytest.mark.parametrize("table, title, inner", [("end_name", "What `end=` says", {"none"}),
+                                                 ("violation_kind", "What `kind=` says", set())])
+def test_what_a_session_ends_with_is_explained(table, title, inner):
+    told = first_column(section(ROOT / "docs/troubleshooting.md", title))
+    assert set(told) - {f"{table.split('_')[0]}=", "kind="} == named(source("session_log.c"), table) - inner
+    assert len(told) == len(set(told))
+
+
+def test_every_event_is_explained():
+    text = source(*(path.name for path in (ROOT / "proxy").glob("*.c")))
+    events = set(re.findall(r'(?:LEVEL_\w+|level),\s+"([a-z]+\.[a-z]+)"', text))
+    assert len(events) > 20
+    assert events - set(first_column(section(ROOT / "docs/operations.md", "Log"))) == set()
+
+
+def test_every_field_of_the_last_line_is_explained():
+    body = re.search(r"void session_log_end\(.*?\n}\n", source("session_log.c"), re.DOTALL)[0]
+    helpers = re.search(r"static void log_endpoint.*?void session_log_end", source("session_log.c"), re.DOTALL)[0]
+    report = re.search(r"void tls_report_session.*?\n}\n.*?\n}\n", source("tls_report.c"), re.DOTALL)[0]
+    fields = set(re.findall(r'log_\w+\(&?line, "(\w+)"', body + helpers + report))
+    assert len(fields) > 20
+    assert fields - set(first_column(section(ROOT / "docs/operations.md", "session.end"))) == set()
+
+
+def test_every_link_leads_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
+
+
+def test_every_claim_of_security_has_its_test():
+    rows = re.findall(r"(?m)^\| ([^|]+) \| (`[^|]*`) \|$", (ROOT / "docs/security.md").read_text())
+    assert len(rows) > 30
+    code = "\n".join(path.read_text() for path in [*ROOT.glob("tests/e2e/*.py"), *ROOT.glob("tests/unit/*.c")])
+    for name in re.findall(r"`(\w+)`", " ".join(tests for _, tests in rows)):
+        assert re.search(rf"^(def|static void) {name}\(", code, re.MULTILINE), name
