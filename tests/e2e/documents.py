@@ -16,8 +16,11 @@ class Block:
         self.page = page
         self.language, self.text = match.groups()
         self.line = text.count("\n", 0, match.start()) + 1
-        name = FILE_NAME.search(text[:match.start()])
+        before = text[:match.start()]
+        name = FILE_NAME.search(before)
         self.file = name and name[1]
+        # Nothing between it and the commands above.
+        self.is_output = not self.language and bool(re.search(r"(?m)^```sh\n(?:(?!^```)[^\n]*\n)*```\s*\Z", before))
 
     def __str__(self):
         return f"{self.page.name}:{self.line}"

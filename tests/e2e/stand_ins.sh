@@ -37,7 +37,7 @@ apt-get() {
 make() {
     case ${1:-all} in
     all | install) command make -s "$@" ;;
-    *) command make -n "$@" >/dev/null ;;
+    *) grep -q "^$1:" Makefile ;;
     esac
 }
 
