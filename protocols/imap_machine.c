@@ -41,8 +41,7 @@ bool imap_is_at_rest(const struct imap_server *s)
 
 struct verdict imap_end(const struct imap_server *s, enum end end, struct span text, size_t take)
 {
-    struct verdict v = {
-        .kind = VERDICT_CLOSE, .to = SIDE_CLIENT, .end = end, .take = take, .text = text};
+    struct verdict v = verdict_close(take, end, text);
 
     /* It would be read as part of a line that was begun, or has been said already. */
     if (s->output != IMAP_OUTPUT_LINES || s->is_bye)

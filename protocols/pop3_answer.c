@@ -130,8 +130,8 @@ static struct verdict success(struct pop3_server *p, struct span window, const s
     case PENDING_CANCELLED: return pop3_violation(window); /* RFC 5034, section 4 */
     case PENDING_QUIT: break;
     }
-    return pop3_end(server_without_tls(&p->base, END_CLIENT_QUIT), with_end(p, line->text),
-                    window.len);
+    return verdict_close(window.len, server_without_tls(&p->base, END_CLIENT_QUIT),
+                         with_end(p, line->text));
 }
 
 /* Servers that tire of waiting say so before they close, though nobody asked. What follows cannot be
@@ -139,8 +139,8 @@ static struct verdict success(struct pop3_server *p, struct span window, const s
 static struct verdict goodbye(const struct pop3_server *p, struct span window,
                               const struct line *line)
 {
-    return pop3_end(pop3_is_quiet(p) ? END_BACKEND_CLOSED : END_BACKEND_LOST,
-                    with_end(p, line->text), window.len);
+    return verdict_close(window.len, pop3_is_quiet(p) ? END_BACKEND_CLOSED : END_BACKEND_LOST,
+                         with_end(p, line->text));
 }
 
 static struct verdict failure(struct pop3_server *p, struct span window, const struct line *line)

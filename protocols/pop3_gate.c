@@ -172,8 +172,8 @@ static struct verdict command_step(struct pop3_server *p, struct span window)
     struct line line;
 
     if (!p->base.is_secure && foreign_is_client_hello(window))
-        return pop3_end_noted(END_VIOLATION, (struct span){0}, window.len,
-                              NOTE_TLS_ON_PLAINTEXT_PORT);
+        return verdict_close_noted(window.len, END_VIOLATION, (struct span){0},
+                                   NOTE_TLS_ON_PLAINTEXT_PORT);
     switch (line_find(window, line_limit(window), &line)) {
     case LINE_PARTIAL: return verdict_more(0);
     case LINE_TOO_LONG: return pop3_long_line(p, window);

@@ -32,36 +32,21 @@ void pop3_expect(struct pop3_server *p, enum pop3_pending what)
     p->pending_count++;
 }
 
-struct verdict pop3_end_noted(enum end end, struct span text, size_t take, enum note note)
-{
-    return (struct verdict){.kind = VERDICT_CLOSE,
-                            .to = SIDE_CLIENT,
-                            .note = note,
-                            .end = end,
-                            .take = take,
-                            .text = text};
-}
-
-struct verdict pop3_end(enum end end, struct span text, size_t take)
-{
-    return pop3_end_noted(end, text, take, NOTE_NONE);
-}
-
 static const struct span lost = SPAN("-ERR [SYS/TEMP] Mail server lost, try again later\r\n");
 
 struct verdict pop3_lost(size_t take)
 {
-    return pop3_end(END_BACKEND_LOST, lost, take);
+    return verdict_close(take, END_BACKEND_LOST, lost);
 }
 
 struct verdict pop3_violation(struct span window)
 {
-    return pop3_end_noted(END_BACKEND_LOST, lost, window.len, NOTE_BACKEND_REPLY);
+    return verdict_close_noted(window.len, END_BACKEND_LOST, lost, NOTE_BACKEND_REPLY);
 }
 
 struct verdict pop3_http(struct span window)
 {
-    return pop3_end_noted(END_VIOLATION, (struct span){0}, window.len, NOTE_HTTP);
+    return verdict_close_noted(window.len, END_VIOLATION, (struct span){0}, NOTE_HTTP);
 }
 
 void pop3_strike(struct pop3_server *p)

@@ -76,13 +76,8 @@ bool pop3_is_clients_turn(const struct pop3_server *p);
 /* The next reply answers this; the caller has made sure that there is room. */
 void pop3_expect(struct pop3_server *p, enum pop3_pending what);
 
-/* End the session now. take: all of the window that the step was called with. */
-struct verdict pop3_end(enum end end, struct span text, size_t take);
-
-/* The same with a note of what the peer did. */
-struct verdict pop3_end_noted(enum end end, struct span text, size_t take, enum note note);
-
-/* The same when the backend is gone, or when it says what no server may say here. */
+/* End the session now: the backend is gone, or says what no server may say here. take: all of the
+ * window that the step was called with. */
 struct verdict pop3_lost(size_t take);
 struct verdict pop3_violation(struct span window);
 

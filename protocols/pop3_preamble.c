@@ -15,8 +15,8 @@ struct verdict pop3_preamble_run(struct pop3_server *p, struct span window, cons
             pop3_capabilities_reply(p->base.policy, p->base.learned, p->base.space, EVENT_SPACE));
     case VERB_NOOP: return verdict_send(SIDE_CLIENT, line->take, (struct span)SPAN("+OK\r\n"));
     case VERB_QUIT:
-        return pop3_end(server_without_tls(&p->base, END_CLIENT_QUIT),
-                        (struct span)SPAN("+OK Bye\r\n"), window.len);
+        return verdict_close(window.len, server_without_tls(&p->base, END_CLIENT_QUIT),
+                             (struct span)SPAN("+OK Bye\r\n"));
     case VERB_AUTH:
     case VERB_USER:
     case VERB_PASS:
@@ -42,8 +42,9 @@ struct verdict pop3_stls(struct pop3_server *p, struct span window, const struct
     if (!pop3_is_quiet(p))
         return verdict_hold();
     if (window.len > line->take)
-        return pop3_end_noted(END_VIOLATION, (struct span)SPAN("-ERR Octets behind STLS\r\n"),
-                              window.len, NOTE_INJECTION);
+        return verdict_close_noted(window.len, END_VIOLATION,
+                                   (struct span)SPAN("-ERR Octets behind STLS\r\n"),
+                                   NOTE_INJECTION);
     if (p->phase == POP3_GATE && !p->is_backend_left) {
         p->is_backend_left = true;
         return verdict_send(SIDE_BACKEND, 0, (struct span)SPAN("QUIT\r\n"));

@@ -25,7 +25,7 @@ static struct verdict drain(size_t take)
 {
     static const struct span text = SPAN("-ERR [SYS/TEMP] Shutting down, try again later\r\n");
 
-    return pop3_end(END_DRAINED, text, take);
+    return verdict_close(take, END_DRAINED, text);
 }
 
 /* A goodbye loses nothing. */
@@ -39,7 +39,7 @@ static bool is_at_rest(const struct pop3_server *p)
 static struct verdict after_eof(const struct pop3_server *p, size_t take)
 {
     struct verdict v =
-        pop3_end(server_without_tls(&p->base, END_CLIENT_CLOSED), (struct span){0}, take);
+        verdict_close(take, server_without_tls(&p->base, END_CLIENT_CLOSED), (struct span){0});
 
     if (!is_at_rest(p))
         return verdict_more(0);
@@ -70,7 +70,7 @@ static struct verdict on_eof(struct pop3_server *p, enum side side)
         return after_eof(p, 0);
     }
     return p->phase == POP3_GATE && pop3_is_quiet(p)
-               ? pop3_end(END_BACKEND_CLOSED, (struct span){0}, 0)
+               ? verdict_close(0, END_BACKEND_CLOSED, (struct span){0})
                : pop3_lost(0);
 }
 
@@ -87,7 +87,7 @@ static struct verdict step(void *machine, const struct event *event, struct span
 
     p->base.space = event->space;
     if (p->base.farewell.end != END_NONE)
-        return pop3_end(p->base.farewell.end, p->base.farewell.text, window.len);
+        return verdict_close(window.len, p->base.farewell.end, p->base.farewell.text);
     switch (event->kind) {
     case EVENT_BYTES: return on_bytes(p, event->side, window);
     case EVENT_CONNECTED:
@@ -96,22 +96,22 @@ static struct verdict step(void *machine, const struct event *event, struct span
                    : approach_begin(&p->approach, p->base.policy, p->base.identity, event);
     case EVENT_SECURED: return event->side == SIDE_CLIENT ? verdict_connect() : secured(p, window);
     case EVENT_BACKEND_FAILED:
-        return pop3_end(
-            event->reason,
-            (struct span)SPAN("-ERR [SYS/TEMP] No mail server answers, try again later\r\n"), 0);
+        return verdict_close(
+            0, event->reason,
+            (struct span)SPAN("-ERR [SYS/TEMP] No mail server answers, try again later\r\n"));
     case EVENT_EOF: return on_eof(p, event->side);
     case EVENT_LOST: return pop3_lost(0);
     case EVENT_DEADLINE: /* RFC 1939, section 3: without a word */
-        return pop3_end(server_without_tls(&p->base, END_TIMEOUT), (struct span){0}, 0);
+        return verdict_close(0, server_without_tls(&p->base, END_TIMEOUT), (struct span){0});
     case EVENT_BUSY:
-        return pop3_end(event->reason,
-                        (struct span)SPAN("-ERR [SYS/TEMP] Too busy, try again later\r\n"), 0);
+        return verdict_close(0, event->reason,
+                             (struct span)SPAN("-ERR [SYS/TEMP] Too busy, try again later\r\n"));
     case EVENT_DRAIN:
         p->base.is_draining = true;
         return p->phase == POP3_GATE && !pop3_is_quiet(p) ? verdict_more(0) : drain(0);
     case EVENT_ERROR:
-        return pop3_end(END_ERROR,
-                        (struct span)SPAN("-ERR [SYS/TEMP] Out of memory, try again later\r\n"), 0);
+        return verdict_close(
+            0, END_ERROR, (struct span)SPAN("-ERR [SYS/TEMP] Out of memory, try again later\r\n"));
     case EVENT_STOP: break;
     }
     return drain(0); /* EVENT_STOP */

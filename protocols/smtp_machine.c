@@ -52,8 +52,7 @@ bool smtp_is_at_rest(const struct smtp_server *s)
 
 struct verdict smtp_end(const struct smtp_server *s, enum end end, struct span text, size_t take)
 {
-    struct verdict v = {
-        .kind = VERDICT_CLOSE, .to = SIDE_CLIENT, .end = end, .take = take, .text = text};
+    struct verdict v = verdict_close(take, end, text);
 
     if (s->output != OUTPUT_NOTHING)
         v.text = (struct span){0}; /* it would be read as part of the reply that was begun */

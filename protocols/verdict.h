@@ -44,4 +44,21 @@ static inline struct verdict verdict_next_backend(size_t take, enum end end, con
         .kind = VERDICT_NEXT_BACKEND, .end = end, .take = take, .text = span_of(why)};
 }
 
+/* `text`, a farewell or nothing, goes to the client, and both sides end in good order. */
+static inline struct verdict verdict_close(size_t take, enum end end, struct span text)
+{
+    return (struct verdict){
+        .kind = VERDICT_CLOSE, .to = SIDE_CLIENT, .end = end, .take = take, .text = text};
+}
+
+/* The same, and what it was about. */
+static inline struct verdict verdict_close_noted(size_t take, enum end end, struct span text,
+                                                 enum note note)
+{
+    struct verdict v = verdict_close(take, end, text);
+
+    v.note = note;
+    return v;
+}
+
 #endif
