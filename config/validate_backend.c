@@ -101,14 +101,15 @@ static void check_carrier(const struct loaded *l, const struct section *s,
 {
     const struct protocol *protocol = service->protocol;
     const struct setting *written = loaded_find(l, s, "identity");
+    const char *own = protocol == NULL ? NULL : protocol->own_identity;
 
     if (!service->policy.tells_identity || written == NULL || protocol == NULL ||
-        strcmp(written->text, protocol->own_identity) == 0)
+        (own != NULL && strcmp(written->text, own) == 0))
         return;
     diagnosis_error(d, written->origin, s->title, "identity",
-                    strcmp(protocol->own_identity, "id") == 0
-                        ? "write `identity = id`, or `proxy-v2`"
-                        : "write `identity = xclient`, or `proxy-v2`",
+                    own == NULL              ? "write `identity = proxy-v2`"
+                    : strcmp(own, "id") == 0 ? "write `identity = id`, or `proxy-v2`"
+                                             : "write `identity = xclient`, or `proxy-v2`",
                     "`%s` cannot be said with `protocol = %s`", written->text, protocol->name);
 }
 

@@ -229,14 +229,15 @@ struct protocol {
      * that begins with it; NULL: it can. */
     const char *(*veto)(struct span verb);
 
-    /* The word of the key `identity` for what it has itself to tell who the client is. */
+    /* The word of the key `identity` for what it has itself to tell who the client is; NULL: nothing. */
     const char *own_identity;
 
     /* Defaults of the keys of these names, as they would be written; NULL: as all protocols. */
     const char *login_timeout, *idle_timeout;
 
     uint16_t clear_port;    /* where servers listen that begin in the clear */
-    uint16_t implicit_port; /* where clients expect TLS from the first octet (RFC 8314) */
+    uint16_t implicit_port; /* where clients expect TLS from the first octet (RFC 8314); 0: nowhere
+                             */
 
     /* An open relay is possible: `relay` must be written where the backend cannot tell clients
      * apart. */
