@@ -56,6 +56,7 @@ ARCHIVES  := $(B)/libproxy.a $(B)/libconfig.a $(B)/libprotocols.a
 PLAY      := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/play.c))
 UNIT      := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 DIFFER    := $(B)/tests/differential/driver
+EXAMPLE   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/example_protocol/*.c))
 FUZZERS   := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 FUZZ_SECONDS ?= 60
@@ -114,10 +115,22 @@ $(B)/%.o: %.c $(B)/flags
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
+# The module of docs/protocols.md, and a starttlsd whose registry has a row for it. It is never installed.
+$(filter $(B)/tests/unit/test_example_%,$(UNIT)): $(EXAMPLE)
+$(B)/example/registry.c: protocols/registry.c
+	@mkdir -p $(@D)
+	sed -e 's|^#include.*|&\n#include "tests/example_protocol/managesieve.h"|' \
+	    -e 's|^    &pop3_protocol,|&\n    \&managesieve_protocol,|' $< >$@
+$(B)/example/registry.o: $(B)/example/registry.c
+	$(CC) $(COMPILE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+$(B)/example/starttlsd: $(B)/proxy/main.o $(B)/example/registry.o $(EXAMPLE) $(ARCHIVES)
+	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 $(DIFFER): $(DIFFER).o $(B)/libprotocols.a
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^
 
 # Fuzzers meet no socket and no TLS.
+$(filter $(B)/tests/fuzz/fuzz_example,$(FUZZERS)): $(EXAMPLE)
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libconfig.a $(B)/libprotocols.a
 	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -linih
 
@@ -141,7 +154,7 @@ differential: $(DIFFER) ## COUNT (12000) dialogues from SEED (1) on, read again 
 	@$(ASAN) PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/differential/run.py $(DIFFER) $(SEED) $(COUNT) $(PROTOCOL)
 
 # Most of their time is waiting, so several files run at once. PYTEST_ARGS='-k reload' runs some of them, -n 0 one by one.
-e2e: $(B)/starttlsd ## end-to-end tests: real clients, real servers behind (pytest; as root, or some are skipped)
+e2e: $(B)/starttlsd $(B)/example/starttlsd ## end-to-end tests: real clients, real servers behind (pytest; as root, or some are skipped)
 	@STARTTLSD=$(CURDIR)/$(B)/starttlsd STARTTLSD_SANITIZED=$(filter asan,$(VARIANT)) \
 	    PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -c tests/e2e/pytest.ini tests/e2e -n 3 --dist loadfile $(PYTEST_ARGS)
 
@@ -169,8 +182,10 @@ fuzz-%:
 	    >build/fuzz/$$fuzzer.log 2>&1 || { tail -n 60 build/fuzz/$$fuzzer.log; exit 1; }; \
 	sed -n "s|^Done|$$fuzzer:|p" build/fuzz/$$fuzzer.log
 
+example: $(B)/example/starttlsd ## a starttlsd that speaks one protocol more, that of docs/protocols.md
+
 fuzzers: $(FUZZERS)
-objects: $(B)/starttlsd $(UNIT) $(DIFFER)
+objects: $(B)/starttlsd $(B)/example/starttlsd $(UNIT) $(DIFFER)
 readings: $(B)/libprotocols.a $(patsubst %.c,$(B)/%.read,$(wildcard config/*.c proxy/*.c tests/*/*.c))
 
 # Warnings are errors here and nowhere else: a newer compiler never stops a user. Those of gcc come from its
@@ -209,5 +224,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test peers deps verdicts unit $(UNIT:%=run-%) differential e2e asan fuzz bench fuzzers objects readings lint format docs install dist clean help
+.PHONY: all demo test peers deps verdicts unit $(UNIT:%=run-%) differential e2e asan fuzz bench example fuzzers objects readings lint format docs install dist clean help
 .SECONDARY:

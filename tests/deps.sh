@@ -5,7 +5,7 @@
 set -eu
 
 demo='gcc libc6-dev make libssl-dev libev-dev libinih-dev openssl python3 curl swaks libnet-ssleay-perl'
-test='libcmocka-dev python3-pytest python3-pytest-xdist postfix dovecot-core dovecot-imapd dovecot-pop3d msmtp isync fetchmail'
+test='libcmocka-dev python3-pytest python3-pytest-xdist postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-managesieved msmtp isync fetchmail'
 test="$test strace procps util-linux iproute2 python3-jsonschema python3-yaml fail2ban systemd"
 develop='git clang clang-format libclang-rt-dev llvm cppcheck'
 

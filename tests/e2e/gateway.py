@@ -42,6 +42,8 @@ def status(pid):
 
 
 class Starttlsd:
+    program = PROGRAM
+
     def __init__(self, directory, ini, command=(), environment=None):
         """command: words in front of the program's own, such as setpriv with its options."""
         self.directory = pathlib.Path(directory)
@@ -61,7 +63,7 @@ class Starttlsd:
 
     def launch(self):
         """Starts it; does not wait."""
-        words = [*self.command, PROGRAM, "run", "--config", str(self.ini)]
+        words = [*self.command, self.program, "run", "--config", str(self.ini)]
         environment = dict(os.environ, **self.environment)
         if SANITIZED:
             words.append("--no-cage")

@@ -22,8 +22,8 @@ from postfix import Postfix
 pytestmark = [pytest.mark.root, pytest.mark.mount,
               pytest.mark.skipif(SANITIZED, reason="a reader has no sanitizer")]
 
-# What a block may be. The last is output, a picture, or a line of somebody else's configuration.
-LANGUAGES = ("sh", "ini", "")
+# What a block may be. C is test_protocols.py's; the last is output, a picture, or somebody else's configuration.
+LANGUAGES = ("sh", "ini", "c", "")
 
 NAMES = """\
 127.0.0.1 localhost

@@ -79,6 +79,7 @@ static struct span greeting_of(const struct protocol *protocol)
         {"smtp", SPAN("220 x\r\n")},
         {"imap", SPAN("* OK x\r\n")},
         {"pop3", SPAN("+OK x\r\n")},
+        {"managesieve", SPAN("\"SASL\" \"PLAIN\"\r\nOK \"x\"\r\n")},
     };
 
     for (size_t i = 0; i < sizeof greetings / sizeof *greetings; i++)
