@@ -154,8 +154,9 @@ static struct probe_step goodbye(struct probe *p, struct span window)
         }
         take += line.take;
         p->reply_len += line.take;
-        r = line.is_dirty ? (struct imap_response){.kind = IMAP_RESPONSE_BAD}
-                          : imap_response_parse(line.text);
+        r = (struct imap_response){.kind = IMAP_RESPONSE_BAD};
+        if (!line.is_dirty)
+            r = imap_response_parse(line.text);
         if (is_parted(p, &r, line.text) || p->reply_len > IMAP_CLIENT_ANSWER_MAX)
             return probe_over(window.len);
     }
