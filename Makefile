@@ -4,6 +4,7 @@
 VERSION := 0.1.0
 
 prefix      ?= /usr/local
+bindir      ?= $(prefix)/bin
 sbindir     ?= $(prefix)/sbin
 docdir      ?= $(prefix)/share/doc/starttlsd
 unitdir     ?= $(prefix)/lib/systemd/system
@@ -204,12 +205,14 @@ docs: $(B)/starttlsd ## write docs/configuration.md anew from the table of keys
 # ---- Shipping -----------------------------------------------------------------------------------
 
 install: all ## honours DESTDIR and prefix
-	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(docdir)/examples
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(docdir)/examples/fail2ban)
 	install -m 0755 $(B)/starttlsd $(DESTDIR)$(sbindir)/starttlsd
+	ln -sf $(sbindir)/starttlsd $(DESTDIR)$(bindir)/starttlsd # `check` and `probe` are for everybody
 	install -m 0644 deploy/starttlsd.service $(DESTDIR)$(unitdir)/starttlsd.service
 	sed -i 's|/usr/sbin/starttlsd|$(sbindir)/starttlsd|' $(DESTDIR)$(unitdir)/starttlsd.service
 	install -m 0644 deploy/starttlsd.sysusers $(DESTDIR)$(sysusersdir)/starttlsd.conf
-	install -m 0644 deploy/*.ini $(DESTDIR)$(docdir)/examples
+	install -m 0644 deploy/*.ini deploy/compose.yaml $(DESTDIR)$(docdir)/examples
+	cp -R deploy/fail2ban/. $(DESTDIR)$(docdir)/examples/fail2ban
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(docdir)
 
 dist: ## a release archive of what is committed, in build/

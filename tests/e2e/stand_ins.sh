@@ -18,10 +18,11 @@ check_known() {
     exit 99
 }
 
-# Everybody is root here.
+# Everybody is root here, and finds what a user finds; behind sudo, what root does.
+PATH=/usr/local/bin:/usr/bin:/bin
 sudo() {
     check_known "$1"
-    "$@"
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin "$@"
 }
 
 # What is to be installed must be what tests/deps.sh has installed for the tests.

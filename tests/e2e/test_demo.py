@@ -132,6 +132,7 @@ def test_install(directory):
     for name in ("sbin/starttlsd", "lib/systemd/system/starttlsd.service", "lib/sysusers.d/starttlsd.conf",
                  "share/doc/starttlsd/README.md", *(f"share/doc/starttlsd/examples/{path.name}" for path in EXAMPLES)):
         assert (directory / "usr" / name).exists(), name
+    assert os.readlink(directory / "usr/bin/starttlsd") == "/usr/sbin/starttlsd"
     unit = (directory / "usr/lib/systemd/system/starttlsd.service").read_text()
     assert "ExecStart=/usr/sbin/starttlsd run" in unit
 

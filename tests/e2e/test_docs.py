@@ -18,8 +18,10 @@ from imap_client import ImapClient
 from networks import Machine
 from pop3_client import Pop3Client
 from postfix import Postfix
+from test_tls import only
 
 pytestmark = [pytest.mark.root, pytest.mark.mount,
+              pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1"),
               pytest.mark.skipif(SANITIZED, reason="a reader has no sanitizer")]
 
 # What a block may be. C is test_protocols.py's; the last is output, a picture, or somebody else's configuration.
@@ -184,10 +186,10 @@ def test_fail2ban_finds_them(established, form):
     eventually(lambda: "injection" in "".join(host.read("/run/journal").splitlines()[before:]))
     lines = host.read("/run/journal").splitlines()[before:]
     # As a file has them, and as syslog and the journal show them.
-    for prefix in ("", "Nov 28 21:37:30 mail starttlsd[77]: ", "2026-11-28T21:37:30.123456+00:00 mail starttlsd[77]: "):
-        host.write("/run/lines", "".join(f"{prefix}{line}\n" for line in lines))
-        done = host.do("fail2ban-regex", "/run/lines", "starttlsd")
-        assert f" {len(lines)} lines, 0 ignored, 4 matched, " in done, done
+    prefixes = ("", "Nov 28 21:37:30 mail starttlsd[77]: ", "2026-11-28T21:37:30.123456+00:00 mail starttlsd[77]: ")
+    host.write("/run/lines", "".join(f"{prefix}{line}\n" for prefix in prefixes for line in lines))
+    done = host.do("fail2ban-regex", "/run/lines", "starttlsd")
+    assert f" {3 * len(lines)} lines, 0 ignored, {3 * 4} matched, " in done, done
     done = host.do("fail2ban-client", "--dp")
     assert "'_SYSTEMD_UNIT=starttlsd.service'" in done
 
@@ -245,9 +247,11 @@ def greet(service, host, port):
     """As a client of that service, from where one may come: TLS must come of it."""
     source = str(next(ipaddress.ip_network(service["allow"]).hosts())) if "allow" in service else None
     implicit = service.get("tls") == "implicit"
-    with CLIENTS[service["protocol"]](port, host=host, greeting=not implicit, source=source) as client:
-        client.handshake() if implicit else client.starttls()
-        assert client.sock.version() == "TLSv1.3"
+    for version in ("TLSv1.3", "TLSv1") if service.get("tls_profile") == "old" else ("TLSv1.3",):
+        with CLIENTS[service["protocol"]](port, host=host, greeting=not implicit, source=source) as client:
+            begin = client.handshake if implicit else client.starttls
+            begin(only(version))
+            assert client.sock.version() == version
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=lambda one: str(one) if isinstance(one, Block) else one.name)
