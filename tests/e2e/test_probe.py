@@ -416,3 +416,13 @@ def test_openssl_thinks_the_same(backend, chains, certificate):
     else:
         assert codes & NAME_MISMATCH, codes
     assert theirs.count("BEGIN CERTIFICATE") == len(ours["certificate"]["chain"])
+
+
+@pytest.mark.parametrize("version", ["TLSv1", "TLSv1_2"])
+def test_openssl_agrees_with_the_same_versions(backend, chains, version):
+    behind = backend(server("smtp", chains.whole, ssl.TLSVersion[version]))
+    ours = probe("smtp", behind.address, "--ca", chains.ca, "--versions").address["versions"]
+    for name, option in {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2", "TLSv1.3": "-tls1_3"}.items():
+        done = subprocess.run(["openssl", "s_client", "-starttls", "smtp", "-connect", behind.address, option, "-cipher",
+                               "ALL:@SECLEVEL=0"], input="QUIT\n", capture_output=True, text=True, timeout=30)
+        assert (done.returncode == 0) == ours[name]["result"], name
