@@ -33,7 +33,7 @@ struct probe_visit_facts {
     enum probe_reach reach;
     bool has_tls_failed; /* the handshake, or what came right behind it */
     bool has_no_route;   /* this machine has no way to the address (no IPv6, say) */
-    bool is_late; /* it ended because time was over: connecting, an answer, or its goodbye */
+    bool is_late;        /* it ended because time was over: connecting, an answer, or its goodbye */
     bool is_resumed;
     char why[160];                           /* not good: in words */
     char version[16], cipher[64], group[32]; /* of TLS; "": none */
