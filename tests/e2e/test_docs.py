@@ -326,3 +326,13 @@ def test_every_file_that_architecture_names_is_there():
     text = (ROOT / "docs/architecture.md").read_text()
     for name in set(re.findall(r"`((?:protocols/|proxy/|config/)?[a-z0-9_*]+\.[ch])`", text)):
         assert any(list(ROOT.glob(f"{folder}/{name}")) for folder in (".", "protocols", "config", "proxy")), name
+
+
+def test_what_is_quoted_is_said():
+    page = ROOT / "docs/troubleshooting.md"
+    said = "\n".join(path.read_text() for folder in ("protocols", "config", "proxy") for path in (ROOT / folder).glob("*.c"))
+    said += "\nPermission denied, No such file or directory"  # strerror
+    quoted = [part for words in first_column(section(page, "It does not start")) for part in re.split("…: |…", words)]
+    quoted += re.findall(r"`(\d{3} \d\.\d\.\d [^`]+)`", page.read_text())
+    assert len(quoted) > 15
+    assert [words for words in quoted if words not in said and not words.startswith("server.ready")] == []
