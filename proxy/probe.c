@@ -51,12 +51,7 @@ static void ask(struct round *r, const struct probe_options *o, struct probe_sur
 
 static enum finding worst_of(const struct round *r)
 {
-    enum finding worst = r->names.count == 0 ? FINDING_PROBLEM : FINDING_OK;
-
-    for (size_t i = 0; i < r->names.count; i++)
-        if (probe_worst(&r->findings[i]) > worst)
-            worst = probe_worst(&r->findings[i]);
-    return worst;
+    return probe_worst(r->findings, r->names.count);
 }
 
 /* A name server that does not answer says nothing about the host. */
@@ -124,8 +119,6 @@ static bool is_news(const struct round *now, const struct round *before)
 static void tell_again(const struct round *r, const struct round *before,
                        const struct probe_options *o)
 {
-    static const char *const words[] = {
-        [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
     char when[32] = "";
     struct tm tm;
 
@@ -135,7 +128,7 @@ static void tell_again(const struct round *r, const struct round *before,
     }
     if (localtime_r(&r->when, &tm) != NULL)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-    printf("%s  %s\n", when, words[worst_of(r)]);
+    printf("%s  %s\n", when, finding_word(worst_of(r)));
     if (is_news(r, before))
         tell(r, o);
     fflush(stdout);

@@ -7,9 +7,6 @@
 
 /* ---- words ---- */
 
-static const char *const verdict_words[] = {
-    [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
-
 static const char *const reach_words[] = {[PROBE_NOT_REACHED] = "nothing",
                                           [PROBE_CONNECTED] = "connection",
                                           [PROBE_GREETED] = "greeting",
@@ -227,7 +224,7 @@ static void write_findings(struct json *j, const struct probe_findings *findings
 
         json_begin(j, NULL, '{');
         json_text(j, "id", finding->id);
-        json_text(j, "verdict", verdict_words[finding->verdict]);
+        json_text(j, "verdict", finding_word(finding->verdict));
         json_text(j, "text", finding->text);
         write_filled(j, "advice", finding->advice);
         json_end(j, '}');
@@ -241,7 +238,7 @@ static void write_address(struct json *j, const struct probe_options *o,
     json_begin(j, NULL, '{');
     json_text(j, "address", f->address);
     json_text(j, "family", f->is_ipv6 ? "ipv6" : "ipv4");
-    json_text(j, "verdict", verdict_words[probe_worst(findings)]);
+    json_text(j, "verdict", finding_word(probe_worst(findings, 1)));
     json_text(j, "reached", reach_words[f->look.reach]);
     write_filled(j, "reason", f->look.why);
     json_bool(j, "behind_proxy", f->is_behind_proxy);
@@ -265,17 +262,6 @@ static void write_address(struct json *j, const struct probe_options *o,
     json_end(j, '}');
 }
 
-/* Without any address there is nobody to ask. */
-static enum finding worst_of(const struct probe_findings *findings, size_t count)
-{
-    enum finding worst = count == 0 ? FINDING_PROBLEM : FINDING_OK;
-
-    for (size_t i = 0; i < count; i++)
-        if (probe_worst(&findings[i]) > worst)
-            worst = probe_worst(&findings[i]);
-    return worst;
-}
-
 void probe_json_write(FILE *to, const struct probe_options *o, const struct probe_facts *facts,
                       const struct probe_findings *findings, size_t count, time_t when,
                       const char *why)
@@ -290,7 +276,7 @@ void probe_json_write(FILE *to, const struct probe_options *o, const struct prob
     json_integer(&j, "port", o->port);
     json_text(&j, "mode", o->tls == BACKEND_TLS_IMPLICIT ? "implicit" : "starttls");
     json_text(&j, "servername", o->servername);
-    json_text(&j, "verdict", verdict_words[worst_of(findings, count)]);
+    json_text(&j, "verdict", finding_word(probe_worst(findings, count)));
     json_text(&j, "reason", why);
     json_begin(&j, "addresses", '[');
     for (size_t i = 0; i < count; i++)

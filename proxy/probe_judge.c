@@ -444,13 +444,14 @@ void probe_judge(const struct probe_options *o, const struct probe_facts *f, boo
     judge_proxy(&j);
 }
 
-enum finding probe_worst(const struct probe_findings *findings)
+enum finding probe_worst(const struct probe_findings *findings, size_t count)
 {
-    enum finding worst = FINDING_OK;
+    enum finding worst = count == 0 ? FINDING_PROBLEM : FINDING_OK;
 
-    for (size_t i = 0; i < findings->count; i++)
-        if (findings->finding[i].verdict > worst)
-            worst = findings->finding[i].verdict;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < findings[i].count; k++)
+            if (findings[i].finding[k].verdict > worst)
+                worst = findings[i].finding[k].verdict;
     return worst;
 }
 

@@ -32,8 +32,8 @@ struct probe_findings {
 void probe_judge(const struct probe_options *o, const struct probe_facts *f, bool has_other,
                  time_t now, struct probe_findings *findings);
 
-/* The gravest verdict among them. */
-enum finding probe_worst(const struct probe_findings *findings);
+/* The gravest verdict on `count` addresses. Without any there is nobody to ask: a problem. */
+enum finding probe_worst(const struct probe_findings *findings, size_t count);
 
 /* What a client of this protocol says to start TLS. */
 const char *probe_starttls_word(const struct protocol *protocol);

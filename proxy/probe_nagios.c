@@ -11,9 +11,6 @@ static const char *const status_words[] = {
     [NAGIOS_UNKNOWN] = "UNKNOWN",
 };
 
-static const char *const verdict_words[] = {
-    [FINDING_OK] = "ok", [FINDING_WARNING] = "warning", [FINDING_PROBLEM] = "problem"};
-
 static void write_text(FILE *to, const char *text)
 {
     for (; *text != '\0'; text++)
@@ -91,7 +88,7 @@ static void write_performance(FILE *to, const struct probe_options *o,
 static void write_finding(FILE *to, const struct probe_facts *f,
                           const struct probe_finding *finding)
 {
-    fprintf(to, "%s: %s: ", f->address, verdict_words[finding->verdict]);
+    fprintf(to, "%s: %s: ", f->address, finding_word(finding->verdict));
     write_text(to, finding->text);
     if (finding->advice[0] != '\0') {
         fputs(". ", to);

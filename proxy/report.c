@@ -22,6 +22,11 @@ static const struct {
     [FINDING_PROBLEM] = {"problem", "\033[31m"},
 };
 
+const char *finding_word(enum finding verdict)
+{
+    return verdicts[verdict].name;
+}
+
 void report_init(struct report *r, FILE *to)
 {
     const char *no_colour = getenv("NO_COLOR");

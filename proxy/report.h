@@ -11,6 +11,9 @@
 
 enum finding { FINDING_OK, FINDING_WARNING, FINDING_PROBLEM };
 
+/* "ok", "warning", "problem". */
+const char *finding_word(enum finding verdict);
+
 struct report {
     FILE *to;
     bool is_coloured;
