@@ -46,10 +46,12 @@ def is_there(name):
     return (FETCHED / name / "complete").exists()
 
 
-# Below the ports that the kernel gives to outgoing connections, and of several pytest processes each its own.
+# Below the ports that the kernel gives to outgoing connections, and of several pytest processes each its own. Each run
+# begins somewhere else: of two on one machine the second would not be told, since Postfix shares its ports (SO_REUSEPORT).
 SHARE = 22000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 FIRST = 10000 + SHARE * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-PORTS = itertools.cycle(range(FIRST, FIRST + SHARE))
+BEGIN = os.getpid() * 97 % SHARE
+PORTS = itertools.cycle([*range(FIRST + BEGIN, FIRST + SHARE), *range(FIRST, FIRST + BEGIN)])
 
 
 def free_port():
