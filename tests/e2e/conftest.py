@@ -78,6 +78,13 @@ def only_where_possible(request):
         unavailable("this needs CAP_SYS_ADMIN: namespaces of its own")
 
 
+@pytest.fixture(scope="module")
+def own_machines():
+    """For what is made before a test's own marks are looked at: machines of networks.py and host.py can be had."""
+    if not IS_ROOT or not has_capability(21):
+        unavailable("this needs root, and CAP_SYS_ADMIN: machines of its own")
+
+
 @pytest.fixture(autouse=True)
 def no_test_hangs(request):
     def on_alarm(number, frame):

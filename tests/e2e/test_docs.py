@@ -7,10 +7,9 @@ import re
 import types
 
 import pytest
-import yaml
 
 from clients import Client, message
-from documents import PAGES, ROOT, Block, all_blocks, anchors, blocks, first_column, section
+from documents import PAGES, ROOT, Block, all_blocks, blocks
 from dovecot import Dovecot, PublicMailboxes
 from gateway import SANITIZED, Starttlsd, eventually, parse
 from host import Host
@@ -23,9 +22,6 @@ from test_tls import only
 pytestmark = [pytest.mark.root, pytest.mark.mount,
               pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1"),
               pytest.mark.skipif(SANITIZED, reason="a reader has no sanitizer")]
-
-# What a block may be. C is test_protocols.py's; the last is output, a picture, or somebody else's configuration.
-LANGUAGES = ("sh", "ini", "c", "")
 
 NAMES = """\
 127.0.0.1 localhost
@@ -55,7 +51,7 @@ class Neighbour(Postfix):
 
 
 @pytest.fixture(scope="module")
-def world(shared_directory, real_server):
+def world(own_machines, shared_directory, real_server):
     """`host`, the reader's machine, and on the other end of a cable an old mail server, `mail` and `boxes`."""
     host, old = Host(shared_directory / "host", "mail.example.org"), Machine()
     old.connect(host, "eth0", "eth1")
@@ -194,18 +190,6 @@ def test_fail2ban_finds_them(established, form):
     assert "'_SYSTEMD_UNIT=starttlsd.service'" in done
 
 
-def test_compose_says_what_docker_run_says():
-    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
-    service, = compose["services"].values()
-    words = re.search(r"docker run .* -v (\S+) -p (\S+) (\S+)$", (ROOT / "README.md").read_text(), re.MULTILINE).groups()
-    assert (service["volumes"], service["ports"], service["image"]) == ([words[0]], [words[1]], words[2])
-    assert (ROOT / "deploy" / service["build"] / "Dockerfile").exists()
-
-
-def test_blocks_are_of_a_kind_that_is_tried():
-    assert {str(block): block.language for block in all_blocks() if block.language not in LANGUAGES} == {}
-
-
 # ---- Configurations --------------------------------------------------------------------------------
 
 CONFIGURATIONS = [*all_blocks("ini"), *sorted((ROOT / "deploy").glob("*.ini"))]
@@ -214,7 +198,7 @@ FILES = re.compile(r"/etc/\S+\.pem")
 
 
 @pytest.fixture(scope="module")
-def empty_host(shared_directory, certificates):
+def empty_host(own_machines, shared_directory, certificates):
     """With all addresses of the documents, the certificates that they name, and nothing else."""
     host = Host(shared_directory / "empty", "mail.example.org")
     host.run("ip route add local 192.0.2.0/24 dev lo")
@@ -267,72 +251,3 @@ def test_every_configuration_does_what_it_says(empty_host, directory, configurat
                         greet(service, address.replace("*", "127.0.0.1"), int(port))
         finally:
             server.stop()
-
-
-# ---- Tables that must be whole --------------------------------------------------------------------
-
-
-def source(*names):
-    return "\n".join((ROOT / "proxy" / name).read_text() for name in names)
-
-
-def named(text, table):
-    """The names in a C table of them."""
-    return set(re.findall(r'= "(\w+)"', re.search(rf"{table}\[\] = {{(.*?)}};", text, re.DOTALL)[1]))
-
-
-@pytest.mark.parametrize("table, title, inner", [("end_name", "What `end=` says", {"none"}),
-                                                 ("violation_kind", "What `kind=` says", set())])
-def test_what_a_session_ends_with_is_explained(table, title, inner):
-    told = first_column(section(ROOT / "docs/troubleshooting.md", title))
-    assert set(told) - {f"{table.split('_')[0]}=", "kind="} == named(source("session_log.c"), table) - inner
-    assert len(told) == len(set(told))
-
-
-def test_every_event_is_explained():
-    text = source(*(path.name for path in (ROOT / "proxy").glob("*.c")))
-    events = set(re.findall(r'(?:LEVEL_\w+|level),\s+"([a-z]+\.[a-z]+)"', text))
-    assert len(events) > 20
-    assert events - set(first_column(section(ROOT / "docs/operations.md", "Log"))) == set()
-
-
-def test_every_field_of_the_last_line_is_explained():
-    body = re.search(r"void session_log_end\(.*?\n}\n", source("session_log.c"), re.DOTALL)[0]
-    helpers = re.search(r"static void log_endpoint.*?void session_log_end", source("session_log.c"), re.DOTALL)[0]
-    report = re.search(r"void tls_report_session.*?\n}\n.*?\n}\n", source("tls_report.c"), re.DOTALL)[0]
-    fields = set(re.findall(r'log_\w+\(&?line, "(\w+)"', body + helpers + report))
-    assert len(fields) > 20
-    assert fields - set(first_column(section(ROOT / "docs/operations.md", "session.end"))) == set()
-
-
-def test_every_link_leads_somewhere():
-    for page in PAGES:
-        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
-            path, _, anchor = link.partition("#")
-            target = (page.parent / path).resolve() if path else page
-            assert target.exists(), f"{page.name}: {link}"
-            assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
-
-
-def test_every_claim_of_security_has_its_test():
-    rows = re.findall(r"(?m)^\| ([^|]+) \| (`[^|]*`) \|$", (ROOT / "docs/security.md").read_text())
-    assert len(rows) > 30
-    code = "\n".join(path.read_text() for path in [*ROOT.glob("tests/e2e/*.py"), *ROOT.glob("tests/unit/*.c")])
-    for name in re.findall(r"`(\w+)`", " ".join(tests for _, tests in rows)):
-        assert re.search(rf"^(def|static void) {name}\(", code, re.MULTILINE), name
-
-
-def test_every_file_that_architecture_names_is_there():
-    text = (ROOT / "docs/architecture.md").read_text()
-    for name in set(re.findall(r"`((?:protocols/|proxy/|config/)?[a-z0-9_*]+\.[ch])`", text)):
-        assert any(list(ROOT.glob(f"{folder}/{name}")) for folder in (".", "protocols", "config", "proxy")), name
-
-
-def test_what_is_quoted_is_said():
-    page = ROOT / "docs/troubleshooting.md"
-    said = "\n".join(path.read_text() for folder in ("protocols", "config", "proxy") for path in (ROOT / folder).glob("*.c"))
-    said += "\nPermission denied, No such file or directory"  # strerror
-    quoted = [part for words in first_column(section(page, "It does not start")) for part in re.split("…: |…", words)]
-    quoted += re.findall(r"`(\d{3} \d\.\d\.\d [^`]+)`", page.read_text())
-    assert len(quoted) > 15
-    assert [words for words in quoted if words not in said and not words.startswith("server.ready")] == []

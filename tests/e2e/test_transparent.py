@@ -72,7 +72,7 @@ connect_timeout = 1s
 
 
 @pytest.fixture(scope="module")
-def machines():
+def machines(own_machines):
     m = types.SimpleNamespace(client=Machine(), gateway=Machine(), backend=Machine())
     m.client.connect(m.gateway, "eth0", "eth0")
     m.backend.connect(m.gateway, "eth0", "eth1")
