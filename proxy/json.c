@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+/* In front of each value a comma, if one is due, and its key. */
 #include "proxy/json.h"
 
 #include <inttypes.h>
+
+#include "proxy/escape.h"
 
 static void begin_value(struct json *j, const char *key)
 {
@@ -27,18 +30,13 @@ void json_end(struct json *j, char bracket)
 
 void json_span(struct json *j, const char *key, struct span text)
 {
+    char unit[ESCAPE_UNIT];
+    size_t taken;
+
     begin_value(j, key);
     fputc('"', j->to);
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char c = (unsigned char)text.data[i];
-
-        if (c == '"' || c == '\\')
-            fprintf(j->to, "\\%c", c);
-        else if (c < ' ' || c > '~')
-            fprintf(j->to, "\\u%04x", c);
-        else
-            fputc(c, j->to);
-    }
+    for (; text.len > 0; text = span_skip(text, taken))
+        fwrite(unit, 1, escape_next(text, true, unit, &taken), j->to);
     fputc('"', j->to);
 }
 

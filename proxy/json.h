@@ -18,7 +18,7 @@ struct json {
 void json_begin(struct json *j, const char *key, char bracket); /* '{' or '[' */
 void json_end(struct json *j, char bracket);                    /* '}' or ']' */
 
-/* Octets that are no printable ASCII become \u00XX, whatever they were. NULL: null. */
+/* UTF-8; what is none becomes \ufffd. NULL: null. */
 void json_text(struct json *j, const char *key, const char *text);
 void json_span(struct json *j, const char *key, struct span text);
 void json_integer(struct json *j, const char *key, int64_t value);

@@ -48,8 +48,8 @@ static void every_octet_has_a_way_to_be_written(void **state)
 {
     struct json j = begin();
 
-    json_span(&j, NULL, (struct span){"a\"\\/\b\n\0\x7f\xff", 9});
-    assert_written(&j, "\"a\\\"\\\\/\\u0008\\u000a\\u0000\\u007f\\u00ff\"");
+    json_span(&j, NULL, (struct span)SPAN("a\"\\/=\b\n\0\x7f\xc3\xa4\xff"));
+    assert_written(&j, "\"a\\\"\\\\/=\\u0008\\u000a\\u0000\\u007f\xc3\xa4\\ufffd\"");
 }
 
 int main(void)
