@@ -66,7 +66,7 @@ static const struct option {
 
 #define OPTIONS (sizeof options / sizeof *options)
 
-/* Where complaints go. */
+/* Where the first complaint goes. */
 struct complaint {
     char *why;
     size_t size;
@@ -81,7 +81,8 @@ static bool complain(const struct complaint *c, const char *text, ...)
     va_list values;
 
     va_start(values, text);
-    vsnprintf(c->why, c->size, text, values);
+    if (c->why[0] == '\0')
+        vsnprintf(c->why, c->size, text, values);
     va_end(values);
     return false;
 }
@@ -125,21 +126,22 @@ static bool read_option(struct given *g, int argc, char **argv, int *i, const st
     return true;
 }
 
+/* All of them, lest --nagios stands behind one that is wrong. */
 static bool read_words(struct given *g, int argc, char **argv, const struct complaint *c)
 {
+    bool is_good = true;
+
     for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-') {
-            if (!read_option(g, argc, argv, &i, c))
-                return false;
-        } else if (g->protocol == NULL) {
+        if (argv[i][0] == '-')
+            is_good = read_option(g, argc, argv, &i, c) && is_good;
+        else if (g->protocol == NULL)
             g->protocol = argv[i];
-        } else if (g->place == NULL) {
+        else if (g->place == NULL)
             g->place = argv[i];
-        } else {
-            return complain(c, "what is %s? One host at a time, %s it is", argv[i], g->place);
-        }
+        else
+            is_good = complain(c, "what is %s? One host at a time, %s it is", argv[i], g->place);
     }
-    return true;
+    return is_good;
 }
 
 /* ---- meaning ---- */
@@ -296,8 +298,10 @@ bool probe_options_read(struct probe_options *o, int argc, char **argv, char *wh
 {
     const struct complaint c = {why, size};
     struct given g = {0};
-    const bool is_read = read_words(&g, argc, argv, &c);
+    bool is_read;
 
+    why[0] = '\0';
+    is_read = read_words(&g, argc, argv, &c);
     *o = (struct probe_options){
         .ca = g.ca,
         .versions = g.versions,
@@ -324,4 +328,13 @@ bool probe_options_read(struct probe_options *o, int argc, char **argv, char *wh
 bool probe_options_has_name(const struct probe_options *o)
 {
     return !is_address(o->servername);
+}
+
+const char *probe_options_place(const struct probe_options *o, char space[PROBE_PLACE_MAX])
+{
+    const bool is_ipv6 = strchr(o->host, ':') != NULL;
+
+    snprintf(space, PROBE_PLACE_MAX, "%s%s%s:%u", is_ipv6 ? "[" : "", o->host, is_ipv6 ? "]" : "",
+             o->port);
+    return space;
 }

@@ -35,4 +35,8 @@ MUST_CHECK bool probe_options_read(struct probe_options *o, int argc, char **arg
 /* The host is an address, or --servername is: nothing that a name could be compared with. */
 MUST_CHECK bool probe_options_has_name(const struct probe_options *o);
 
+/* HOST:PORT as it could be written, with brackets where they belong. */
+#define PROBE_PLACE_MAX 272
+const char *probe_options_place(const struct probe_options *o, char space[PROBE_PLACE_MAX]);
+
 #endif

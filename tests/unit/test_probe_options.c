@@ -182,6 +182,34 @@ static void what_is_wrong_is_told(void **state)
     }
 }
 
+static void a_plugin_is_known_by_its_option_wherever_it_stands(void **state)
+{
+    struct probe_options o;
+    char why[256] = "not read yet";
+
+    assert_false(read_line(&o, "smtp a.example --bogus b.example --nagios", why, sizeof why));
+    assert_string_equal(why, "there is no option --bogus; --help lists them all");
+    assert_true(o.nagios);
+}
+
+static void places_can_be_written_again(void **state)
+{
+    static const struct {
+        const char *line, *place;
+    } row[] = {
+        {"smtp mx.example.org", "mx.example.org:25"},
+        {"imap 192.0.2.1:993", "192.0.2.1:993"},
+        {"smtp [2001:db8::1]", "[2001:db8::1]:25"},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct probe_options o = good(row[i].line);
+        char space[PROBE_PLACE_MAX];
+
+        assert_string_equal(probe_options_place(&o, space), row[i].place);
+    }
+}
+
 static void hosts_that_are_none(void **state)
 {
     static const char *const line[] = {
@@ -209,6 +237,8 @@ int main(void)
         cmocka_unit_test(every_option_is_taken),
         cmocka_unit_test(only_names_can_be_compared_with),
         cmocka_unit_test(what_is_wrong_is_told),
+        cmocka_unit_test(a_plugin_is_known_by_its_option_wherever_it_stands),
+        cmocka_unit_test(places_can_be_written_again),
         cmocka_unit_test(hosts_that_are_none),
     };
 
