@@ -80,12 +80,13 @@ static void judge_silence(struct opinion *j)
     const struct probe_visit_facts *look = &j->f->look;
 
     if (look->said.greeting[0] != '\0') {
-        opinion_find(j, FINDING_PROBLEM, "greeting", "no greeting of %s: %s", j->o->protocol->name,
+        opinion_find(j, FINDING_PROBLEM, "greeting", "does not speak %s: %s", j->o->protocol->name,
                      look->said.greeting);
-        opinion_advise(j, "what runs on port %u there? It speaks another protocol", j->o->port);
+        opinion_advise(j, "another program listens on port %u: is it the right port?", j->o->port);
         return;
     }
-    opinion_find(j, FINDING_PROBLEM, "greeting", "no greeting: %s", reason(look->why));
+    opinion_find(j, FINDING_PROBLEM, "greeting", "%s%s",
+                 strstr(look->why, "greeting") != NULL ? "" : "no greeting: ", reason(look->why));
     if (strstr(look->why, "in time") == NULL)
         opinion_advise(j, "its log should say why it does not serve this machine");
     else if (!is_starttls(j) || j->o->proxy)
@@ -96,17 +97,23 @@ static void judge_silence(struct opinion *j)
                           "Then --tls implicit. For a PROXY header? Then --proxy");
 }
 
+/* Without IMAP's capabilities, which are a list of their own. */
 static void judge_greeting(struct opinion *j)
 {
     const struct probe_visit_facts *look = &j->f->look;
+    const char *code, *end;
 
     if (look->reach == PROBE_GREETED && strstr(look->why, "greeting") != NULL) {
-        opinion_find(j, FINDING_PROBLEM, "greeting", "it does not greet well: %s",
-                     look->said.greeting);
-        opinion_advise(j, "it turns this machine away, or everybody: its log should say why");
+        opinion_find(j, FINDING_PROBLEM, "greeting", "turns us away: %s", look->said.greeting);
+        opinion_advise(j, "this machine, or everybody: its log should say why");
         return;
     }
-    opinion_find(j, FINDING_OK, "greeting", "greets: %s", look->said.greeting);
+    code = strstr(look->said.greeting, "[CAPABILITY ");
+    end = code == NULL ? NULL : strchr(code, ']');
+    opinion_find(
+        j, FINDING_OK, "greeting", "greets: %.*s%s%s",
+        (int)(code == NULL ? sizeof look->said.greeting : (size_t)(code - look->said.greeting)),
+        look->said.greeting, code == NULL ? "" : "[CAPABILITY ...]", end == NULL ? "" : end + 1);
     if (j->f->is_behind_proxy)
         opinion_find(j, FINDING_OK, "greeting.proxy",
                      "but only behind a PROXY header: all of this was found with one");
@@ -119,7 +126,7 @@ static void judge_refused_starttls(struct opinion *j, const char *word)
     const struct probe_visit_facts *look = &j->f->look;
 
     if (look->said.is_injecting) {
-        opinion_find(j, FINDING_PROBLEM, "starttls", "it talks in the clear behind its go-ahead");
+        opinion_find(j, FINDING_PROBLEM, "starttls", "talks in the clear behind its go-ahead");
         opinion_advise(j, "clients would take that for its answers inside TLS: update the server, "
                           "or put starttlsd in front of it");
     } else if (look->said.tls_answer[0] != '\0') {
@@ -132,7 +139,7 @@ static void judge_refused_starttls(struct opinion *j, const char *word)
                        "give the server a certificate and turn TLS on, or put starttlsd in front "
                        "of it; if it does offer it elsewhere, something in between takes it out");
     } else if (strstr(look->why, "greeting") == NULL) {
-        opinion_find(j, FINDING_PROBLEM, "starttls", "it does not come to %s: %s", word,
+        opinion_find(j, FINDING_PROBLEM, "starttls", "does not come to %s: %s", word,
                      reason(look->why));
         opinion_advise(j, "its log should say why it does not go on with this machine");
     }
@@ -184,11 +191,11 @@ static void judge_version(struct opinion *j)
     if (strcmp(version, "TLSv1.3") == 0)
         return;
     if (strcmp(version, "TLSv1.2") != 0) {
-        opinion_find(j, FINDING_PROBLEM, "tls.version", "it has nothing better than %s", version);
+        opinion_find(j, FINDING_PROBLEM, "tls.version", "has nothing better than %s", version);
         opinion_advise(j, "clients of today refuse that: update the server, or put starttlsd in "
                           "front of it");
     } else if (j->f->version[PROBE_TLSV1_3].outcome != PROBE_UNDECIDED) {
-        opinion_find(j, FINDING_WARNING, "tls.version", "it has no TLSv1.3");
+        opinion_find(j, FINDING_WARNING, "tls.version", "has no TLSv1.3");
         opinion_advise(j, "let it offer TLSv1.3; OpenSSL has it from 1.1.1 on");
     }
 }
@@ -237,27 +244,37 @@ static void judge_untried_versions(struct opinion *j)
                  reason(j->f->version[i].why));
 }
 
+/* There is one that clients want. */
+static bool has_new_version(const struct probe_facts *f)
+{
+    return f->version[PROBE_TLSV1_2].outcome == PROBE_YES ||
+           f->version[PROBE_TLSV1_3].outcome == PROBE_YES;
+}
+
+static const char *remedy_for_old_versions(const struct opinion *j)
+{
+    if (!has_new_version(j->f))
+        return "update the server, so that there is something newer; then turn these off";
+    if (opinion_is_opportunistic(j))
+        return "TLSv1 and TLSv1.1 are broken; on this port they may stay, since who has nothing "
+               "better would send in the clear";
+    return j->o->protocol->has_relay ? "turn TLSv1 and TLSv1.1 off (Postfix: smtpd_tls_protocols, "
+                                       "smtpd_tls_mandatory_protocols)"
+                                     : "turn TLSv1 and TLSv1.1 off (Dovecot: ssl_min_protocol)";
+}
+
 static void judge_versions(struct opinion *j)
 {
     const struct probe_facts *f = j->f;
+    const bool has_old = f->version[PROBE_TLSV1].outcome == PROBE_YES ||
+                         f->version[PROBE_TLSV1_1].outcome == PROBE_YES;
     char names[64];
 
-    if (version_list(f, PROBE_YES, names, sizeof names) > 0) {
-        const bool has_old = f->version[PROBE_TLSV1].outcome == PROBE_YES ||
-                             f->version[PROBE_TLSV1_1].outcome == PROBE_YES;
-
+    if (version_list(f, PROBE_YES, names, sizeof names) > 0)
         opinion_find(j, has_old ? FINDING_WARNING : FINDING_OK, "tls.versions", "accepts %s",
                      names);
-        if (has_old)
-            opinion_advise(j,
-                           opinion_is_opportunistic(j)
-                               ? "TLSv1 and TLSv1.1 are broken; on this port they may stay, since "
-                                 "who has nothing better would send in the clear"
-                           : j->o->protocol->has_relay
-                               ? "turn TLSv1 and TLSv1.1 off (Postfix: smtpd_tls_protocols, "
-                                 "smtpd_tls_mandatory_protocols)"
-                               : "turn TLSv1 and TLSv1.1 off (Dovecot: ssl_min_protocol)");
-    }
+    if (has_old)
+        opinion_advise(j, "%s", remedy_for_old_versions(j));
     judge_untried_versions(j);
 }
 
@@ -265,7 +282,7 @@ static void judge_inside(struct opinion *j)
 {
     if (j->f->look.is_good || j->f->look.reach != PROBE_SECURED || j->f->look.has_tls_failed)
         return;
-    opinion_find(j, FINDING_PROBLEM, "dialogue", "inside TLS it does not go on: %s",
+    opinion_find(j, FINDING_PROBLEM, "dialogue", "does not go on inside TLS: %s",
                  reason(j->f->look.why));
     opinion_advise(j, "its log should say why it does not serve this machine");
 }

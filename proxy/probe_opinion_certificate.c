@@ -38,24 +38,24 @@ static void judge_expiry(struct opinion *j)
 
     if (j->now > c->not_after) {
         opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
-                     "the certificate expired on %s, %ld day%s ago", date(c->not_after, day), over,
+                     "its certificate expired on %s, %ld day%s ago", date(c->not_after, day), over,
                      plural(over));
         opinion_advise(j, "renew it; if that is done, have the server read it (reload)");
     } else if (j->now < c->not_before) {
         opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
-                     "the certificate is not valid before %s", date(c->not_before, day));
+                     "its certificate is not valid before %s", date(c->not_before, day));
         opinion_advise(j, "is the clock of this machine right? Then put the one before it back "
                           "until that day");
     } else if (left < (long)j->o->expiry_days) {
         opinion_find(j, FINDING_WARNING, "certificate.expiry",
-                     "the certificate expires on %s, in %ld day%s", date(c->not_after, day), left,
+                     "its certificate expires on %s, in %ld day%s", date(c->not_after, day), left,
                      plural(left));
         opinion_advise(j,
                        "renew it; if that is done by itself, look why it is not, and whether the "
                        "server reads the new one (reload)");
     } else {
         opinion_find(j, FINDING_OK, "certificate.expiry",
-                     "the certificate is valid until %s, %ld day%s", date(c->not_after, day), left,
+                     "its certificate is valid until %s, %ld day%s", date(c->not_after, day), left,
                      plural(left));
     }
 }
@@ -91,11 +91,11 @@ static void judge_name(struct opinion *j)
     char names[160];
 
     if (c->is_for_name) {
-        opinion_find(j, FINDING_OK, "certificate.name", "the certificate is for %s", name);
+        opinion_find(j, FINDING_OK, "certificate.name", "its certificate is for %s", name);
         return;
     }
     opinion_find(j, opinion_is_opportunistic(j) || !has_name ? FINDING_WARNING : FINDING_PROBLEM,
-                 "certificate.name", "the certificate is not for %s, but for %s", name,
+                 "certificate.name", "its certificate is not for %s, but for %s", name,
                  some_names(c->names, names, sizeof names));
     if (!has_name)
         opinion_advise(j, "clients know it by a name: compare with that by --servername NAME");
@@ -104,7 +104,8 @@ static void judge_name(struct opinion *j)
                           "here: get one for the name in the MX record (DANE with 3 1 1 does not "
                           "need it)");
     else
-        opinion_advise(j, "get one for the name that clients use, or have them use one of these");
+        opinion_advise(j, "get one for the name that clients use%s",
+                       c->names[0] != '\0' ? ", or have them use one of these" : "");
 }
 
 /* ---- by whose word ---- */
@@ -115,14 +116,23 @@ static void advise_on_authority(struct opinion *j)
         opinion_advise(j, "most senders do not look, but where MTA-STS holds they send nothing "
                           "here: get one from a public authority (DANE with 3 1 1 does not need "
                           "it)");
+    else if (j->f->certificate.trust == PROBE_SELF_SIGNED)
+        opinion_advise(j, "clients cannot tell it from a forged one: get one from a public "
+                          "authority; where all clients have been given this one, ask again with "
+                          "it as --ca FILE");
+    else if (j->o->ca != NULL)
+        opinion_advise(j, "clients that trust this file alone refuse it: does it hold the right "
+                          "authority?");
     else
-        opinion_advise(j, "if it is of your own authority, clients must have that too: ask again "
-                          "with --ca FILE; else get one from a public authority");
+        opinion_advise(j, "get one from a public authority; where all clients have been given this "
+                          "authority, ask again with it as --ca FILE");
 }
 
-static const char *whom_we_trust(const struct opinion *j)
+/* In front of a name, where trust ends. */
+static const char *trust_text(const struct opinion *j)
 {
-    return j->o->ca != NULL ? j->o->ca : "the authorities of this system";
+    return j->o->ca != NULL ? "its authority is not in the file of --ca"
+                            : "its authority is not trusted by this system";
 }
 
 /* The first reason that there is. Expiry of the certificate itself is told elsewhere. */
@@ -133,37 +143,33 @@ static void judge_trust(struct opinion *j)
 
     switch (c->trust) {
     case PROBE_TRUSTED:
-        opinion_find(j, FINDING_OK, "certificate.trust", "the certificate is trusted, by %s",
-                     whom_we_trust(j));
+        opinion_find(j, FINDING_OK, "certificate.trust", "its certificate is trusted, by %s",
+                     j->o->ca != NULL ? j->o->ca : "the authorities of this system");
         break;
     case PROBE_SELF_SIGNED:
-        opinion_find(j, bad, "certificate.trust",
-                     "the certificate vouches for itself (self-signed)");
+        opinion_find(j, bad, "certificate.trust", "its certificate is self-signed");
         advise_on_authority(j);
         break;
     case PROBE_ISSUER_MISSING:
         opinion_find(j, bad, "certificate.trust",
-                     "the certificate's chain stops short of an authority");
-        opinion_advise(j,
-                       "send the file with the whole chain (fullchain.pem, not cert.pem); "
-                       "missing: %.160s. If that is an authority of your own: --ca FILE",
-                       c->missing);
+                     "its chain of certificates stops short of an authority");
+        opinion_advise(
+            j,
+            "send the file with the whole chain (fullchain.pem, not cert.pem); missing: %.160s%s",
+            c->missing, j->o->ca == NULL ? ". If that is an authority of your own: --ca FILE" : "");
         break;
     case PROBE_ISSUER_UNKNOWN:
-        opinion_find(j, bad, "certificate.trust",
-                     "the certificate's authority is none of %s: %.200s",
-                     j->o->ca != NULL ? "--ca" : whom_we_trust(j), c->missing);
+        opinion_find(j, bad, "certificate.trust", "%s: %.200s", trust_text(j), c->missing);
         advise_on_authority(j);
         break;
     case PROBE_EXPIRED:
         if (is_out_of_date(j))
             break;
-        opinion_find(j, bad, "certificate.trust",
-                     "a certificate above the server's own is out of date");
+        opinion_find(j, bad, "certificate.trust", "a certificate above its own is out of date");
         opinion_advise(j, "fetch the chain anew from its authority, and send that");
         break;
     case PROBE_DISTRUSTED:
-        opinion_find(j, bad, "certificate.trust", "the certificate is not trusted: %s", c->why);
+        opinion_find(j, bad, "certificate.trust", "its certificate is not trusted: %s", c->why);
         advise_on_authority(j);
         break;
     }
@@ -176,8 +182,8 @@ static void judge_strength(struct opinion *j)
     const struct probe_certificate *c = &j->f->certificate;
 
     opinion_find(j, c->is_weak ? FINDING_WARNING : FINDING_OK, "certificate.key",
-                 c->is_weak ? "the certificate is weak: %s, signed with %s"
-                            : "the certificate has %s, signed with %s",
+                 c->is_weak ? "its certificate is weak: %s, signed with %s"
+                            : "its certificate has %s, signed with %s",
                  c->key, c->signature);
     if (c->is_weak)
         opinion_advise(j, "get a new one: RSA 2048 or more, or ECDSA P-256, signed with SHA-256");
@@ -188,7 +194,7 @@ static void judge_order(struct opinion *j)
     if (!j->f->certificate.is_disordered)
         return;
     opinion_find(j, FINDING_WARNING, "certificate.chain",
-                 "the certificate's chain is out of order");
+                 "its chain of certificates is out of order");
     opinion_advise(j, "in the file its own certificate comes first, then the one that signed it, "
                       "and so on; leave all others out");
 }

@@ -90,14 +90,20 @@ static void imap_logins(const struct learned *clear, struct list *logins)
 static void pop3_logins(const struct learned *clear, struct list *logins)
 {
     struct span mechanisms, word;
+    bool is_first = true;
 
     if (has(clear, "USER"))
         list_add(logins, (struct span)SPAN("USER"));
     if (!find(clear, (struct span)SPAN("SASL"), &mechanisms))
         return;
-    while ((word = word_next(&mechanisms)).len > 0)
-        if (shows_password(word))
-            list_add(logins, word);
+    while ((word = word_next(&mechanisms)).len > 0) {
+        if (!shows_password(word))
+            continue;
+        if (is_first)
+            list_add(logins, (struct span)SPAN("SASL"));
+        list_add(logins, word);
+        is_first = false;
+    }
 }
 
 static const struct {

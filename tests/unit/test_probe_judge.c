@@ -57,6 +57,15 @@ static void expect(const char *id, enum finding verdict, const char *text, const
         fail_msg("%s: %s", id, f->advice);
 }
 
+/* The copy lives until the next call. */
+static const char *advice_on(const char *id)
+{
+    static struct probe_findings all;
+
+    all = judge();
+    return find(&all, id)->advice;
+}
+
 static void expect_nothing(const char *id)
 {
     const struct probe_findings all = judge();
@@ -150,11 +159,11 @@ static void silent(const char *why)
 static void silence_is_a_problem(void **state)
 {
     silent("no greeting in time");
-    expect("greeting", FINDING_PROBLEM, "no greeting: no greeting in time", "--proxy");
-    expect("greeting", FINDING_PROBLEM, "no greeting: no greeting in time", "--tls implicit");
+    expect("greeting", FINDING_PROBLEM, "no greeting in time", "--proxy");
+    expect("greeting", FINDING_PROBLEM, "no greeting in time", "--tls implicit");
     expect_exactly("greeting ");
     options.proxy = true;
-    expect("greeting", FINDING_PROBLEM, "no greeting: no greeting in time",
+    expect("greeting", FINDING_PROBLEM, "no greeting in time",
            "for TLS from the first octet? Then --tls implicit");
     assert_null(strstr(judge().finding[0].advice, "--proxy"));
     silent("it closed the connection");
@@ -170,20 +179,20 @@ static void silence_inside_implicit_tls_has_a_handshake(void **state)
     facts.look.reach = PROBE_CONNECTED;
     facts.look.is_good = false;
     snprintf(facts.look.why, sizeof facts.look.why, "no greeting in time");
-    expect("greeting", FINDING_PROBLEM, "no greeting: no greeting in time", "it hangs");
+    expect("greeting", FINDING_PROBLEM, "no greeting in time", "it hangs");
     all = judge();
     assert_null(strstr(find(&all, "greeting")->advice, "--tls implicit"));
     assert_int_equal(find(&all, "handshake")->verdict, FINDING_OK);
     facts.look.reach = PROBE_SECURED;
-    expect("greeting", FINDING_PROBLEM, "no greeting: no greeting in time", "it hangs");
+    expect("greeting", FINDING_PROBLEM, "no greeting in time", "it hangs");
 }
 
 static void another_protocol_is_a_problem(void **state)
 {
     silent("its greeting is no 220");
     snprintf(facts.look.said.greeting, PROBE_TEXT, "* OK IMAP4rev1");
-    expect("greeting", FINDING_PROBLEM, "no greeting of smtp: * OK IMAP4rev1",
-           "what runs on port 587");
+    expect("greeting", FINDING_PROBLEM, "does not speak smtp: * OK IMAP4rev1",
+           "another program listens on port 587");
 }
 
 static void a_greeting_that_refuses_is_a_problem(void **state)
@@ -191,9 +200,27 @@ static void a_greeting_that_refuses_is_a_problem(void **state)
     facts = (struct probe_facts){.look = {.reach = PROBE_GREETED}};
     snprintf(facts.look.why, sizeof facts.look.why, "its greeting is no 220");
     snprintf(facts.look.said.greeting, PROBE_TEXT, "554 go away");
-    expect("greeting", FINDING_PROBLEM, "it does not greet well: 554 go away",
-           "turns this machine");
+    expect("greeting", FINDING_PROBLEM, "turns us away: 554 go away", "this machine, or everybody");
     expect_exactly("greeting ");
+}
+
+static void a_greeting_is_shown_without_capabilities(void **state)
+{
+    static const struct {
+        const char *greeting, *text;
+    } row[] = {
+        {"* OK [CAPABILITY IMAP4rev1 STARTTLS] ready [really]",
+         "greets: * OK [CAPABILITY ...] ready [really]"},
+        {"* OK [CAPABILITY IMAP4rev1 STAR", "greets: * OK [CAPABILITY ...]"},
+        {"* OK [ALERT] ready", "greets: * OK [ALERT] ready"},
+    };
+
+    options = sample_options(&imap_protocol, 143);
+    facts.look.said.clear.is_known = false;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        snprintf(facts.look.said.greeting, PROBE_TEXT, "%s", row[i].greeting);
+        expect("greeting", FINDING_OK, row[i].text, NULL);
+    }
 }
 
 static void a_server_behind_proxy_says_so(void **state)
@@ -240,12 +267,12 @@ static void a_dialogue_that_ends_before_starttls_is_a_problem(void **state)
     not_secured("no answer in time");
     facts.look.said.offers_tls = false;
     facts.look.said.clear = sample_learned(NULL);
-    expect("starttls", FINDING_PROBLEM, "it does not come to STARTTLS: no answer in time", "log");
+    expect("starttls", FINDING_PROBLEM, "does not come to STARTTLS: no answer in time", "log");
     expect_exactly("greeting starttls ");
     not_secured("it closed the connection"); /* STARTTLS was offered, and never answered */
     facts.look.said.offers_tls = true;
     facts.look.said.clear = sample_learned("STARTTLS");
-    expect("starttls", FINDING_PROBLEM, "it does not come to STARTTLS: it closed the connection",
+    expect("starttls", FINDING_PROBLEM, "does not come to STARTTLS: it closed the connection",
            "log");
 }
 
@@ -254,7 +281,7 @@ static void octets_behind_the_go_ahead_are_a_problem(void **state)
     not_secured("it talks behind its go-ahead for TLS");
     snprintf(facts.look.said.tls_answer, PROBE_TEXT, "220 go");
     facts.look.said.is_injecting = true;
-    expect("starttls", FINDING_PROBLEM, "it talks in the clear behind its go-ahead", "update");
+    expect("starttls", FINDING_PROBLEM, "talks in the clear behind its go-ahead", "update");
 }
 
 static void failed_handshake(const char *why)
@@ -300,9 +327,9 @@ static void implicit_tls_knows_no_starttls(void **state)
 static void old_versions_alone_are_a_problem(void **state)
 {
     snprintf(facts.look.version, sizeof facts.look.version, "TLSv1.1");
-    expect("tls.version", FINDING_PROBLEM, "it has nothing better than TLSv1.1", "update");
+    expect("tls.version", FINDING_PROBLEM, "has nothing better than TLSv1.1", "update");
     snprintf(facts.look.version, sizeof facts.look.version, "TLSv1.2");
-    expect("tls.version", FINDING_WARNING, "it has no TLSv1.3", "1.1.1");
+    expect("tls.version", FINDING_WARNING, "has no TLSv1.3", "1.1.1");
     facts.version[PROBE_TLSV1_3].outcome = PROBE_UNDECIDED; /* for a reason of our own */
     expect_nothing("tls.version");
     snprintf(facts.look.version, sizeof facts.look.version, "TLSv1.3");
@@ -364,7 +391,7 @@ static void what_goes_wrong_inside_is_a_problem(void **state)
     facts.look.is_good = false;
     facts.look.said.learned.is_known = false;
     snprintf(facts.look.why, sizeof facts.look.why, "it says 421");
-    expect("dialogue", FINDING_PROBLEM, "inside TLS it does not go on: it says 421", "log");
+    expect("dialogue", FINDING_PROBLEM, "does not go on inside TLS: it says 421", "log");
     expect_nothing("capabilities");
 }
 
@@ -386,42 +413,42 @@ static void expiry_is_judged_by_the_day(void **state)
 {
     struct probe_certificate *c = &facts.certificate;
 
-    expect("certificate.expiry", FINDING_OK, "the certificate is valid until 2026-01-30, 62 days",
+    expect("certificate.expiry", FINDING_OK, "its certificate is valid until 2026-01-30, 62 days",
            NULL);
     c->not_after = SAMPLE_NOW + 21 * SAMPLE_DAY;
-    expect("certificate.expiry", FINDING_OK, "the certificate is valid until 2025-12-20, 21 days",
+    expect("certificate.expiry", FINDING_OK, "its certificate is valid until 2025-12-20, 21 days",
            NULL);
     c->not_after--;
     expect("certificate.expiry", FINDING_WARNING,
-           "the certificate expires on 2025-12-19, in 20 days", "renew");
+           "its certificate expires on 2025-12-19, in 20 days", "renew");
     options.expiry_days = 20;
-    expect("certificate.expiry", FINDING_OK, "the certificate is valid until 2025-12-19, 20 days",
+    expect("certificate.expiry", FINDING_OK, "its certificate is valid until 2025-12-19, 20 days",
            NULL);
     c->not_after = SAMPLE_NOW + SAMPLE_DAY;
-    expect("certificate.expiry", FINDING_WARNING, "the certificate expires on 2025-11-30, in 1 day",
+    expect("certificate.expiry", FINDING_WARNING, "its certificate expires on 2025-11-30, in 1 day",
            "renew");
     c->not_after = SAMPLE_NOW;
     expect("certificate.expiry", FINDING_WARNING,
-           "the certificate expires on 2025-11-29, in 0 days", "renew");
+           "its certificate expires on 2025-11-29, in 0 days", "renew");
     c->not_after = SAMPLE_NOW - 1;
     expect("certificate.expiry", FINDING_PROBLEM,
-           "the certificate expired on 2025-11-28, 0 days ago", "reload");
+           "its certificate expired on 2025-11-28, 0 days ago", "reload");
     c->not_after = SAMPLE_NOW - 30 * SAMPLE_DAY;
     options.port = 25;
     expect("certificate.expiry", FINDING_PROBLEM,
-           "the certificate expired on 2025-10-30, 30 days ago", "renew");
+           "its certificate expired on 2025-10-30, 30 days ago", "renew");
 }
 
 static void a_certificate_of_tomorrow_is_a_problem(void **state)
 {
     facts.certificate.not_before = SAMPLE_NOW + 1;
     facts.certificate.trust = PROBE_EXPIRED;
-    expect("certificate.expiry", FINDING_PROBLEM, "the certificate is not valid before 2025-11-29",
+    expect("certificate.expiry", FINDING_PROBLEM, "its certificate is not valid before 2025-11-29",
            "clock");
     expect_nothing("certificate.trust");
     facts.certificate.not_before = SAMPLE_NOW;
-    expect("certificate.trust", FINDING_PROBLEM,
-           "a certificate above the server's own is out of date", "the chain anew");
+    expect("certificate.trust", FINDING_PROBLEM, "a certificate above its own is out of date",
+           "the chain anew");
 }
 
 static void an_expired_certificate_is_told_once(void **state)
@@ -436,20 +463,20 @@ static void a_wrong_name_is_a_problem_where_people_log_in(void **state)
     facts.certificate.is_for_name = false;
     snprintf(facts.certificate.names, sizeof facts.certificate.names, "a.example\nb.example\n");
     expect("certificate.name", FINDING_PROBLEM,
-           "the certificate is not for mx.example.org, but for a.example, b.example",
+           "its certificate is not for mx.example.org, but for a.example, b.example",
            "the name that clients use");
     options.port = 25;
     expect("certificate.name", FINDING_WARNING,
-           "the certificate is not for mx.example.org, but for a.example, b.example", "MTA-STS");
+           "its certificate is not for mx.example.org, but for a.example, b.example", "MTA-STS");
     options.tls = BACKEND_TLS_IMPLICIT;
     expect("certificate.name", FINDING_PROBLEM,
-           "the certificate is not for mx.example.org, but for a.example, b.example", NULL);
+           "its certificate is not for mx.example.org, but for a.example, b.example", NULL);
     options = sample_options(&imap_protocol, 143);
     expect("certificate.name", FINDING_PROBLEM,
-           "the certificate is not for mx.example.org, but for a.example, b.example", NULL);
+           "its certificate is not for mx.example.org, but for a.example, b.example", NULL);
     options.servername = "192.0.2.1";
     expect("certificate.name", FINDING_WARNING,
-           "the certificate is not for 192.0.2.1, but for a.example, b.example", "--servername");
+           "its certificate is not for 192.0.2.1, but for a.example, b.example", "--servername");
 }
 
 static void names_that_are_too_many_are_counted(void **state)
@@ -460,12 +487,13 @@ static void names_that_are_too_many_are_counted(void **state)
     facts.certificate.is_for_name = false;
     names[0] = '\0';
     expect("certificate.name", FINDING_PROBLEM,
-           "the certificate is not for mx.example.org, but for nobody", NULL);
+           "its certificate is not for mx.example.org, but for nobody", NULL);
+    assert_null(strstr(advice_on("certificate.name"), "one of these"));
     for (unsigned i = 0; i < 60; i++)
         len += (size_t)snprintf(names + len, sizeof facts.certificate.names - len,
                                 "host%02u.example.org\n", i);
     expect("certificate.name", FINDING_PROBLEM,
-           "the certificate is not for mx.example.org, but for host00.example.org, "
+           "its certificate is not for mx.example.org, but for host00.example.org, "
            "host01.example.org, "
            "host02.example.org, host03.example.org, host04.example.org, host05.example.org and 54 "
            "more",
@@ -473,7 +501,7 @@ static void names_that_are_too_many_are_counted(void **state)
     memset(names, 'a', 200);
     snprintf(names + 200, 2, "\n");
     expect("certificate.name", FINDING_PROBLEM,
-           "the certificate is not for mx.example.org, but for 1 more", NULL);
+           "its certificate is not for mx.example.org, but for 1 more", NULL);
 }
 
 static void a_certificate_that_nobody_vouches_for_is_a_problem(void **state)
@@ -482,19 +510,19 @@ static void a_certificate_that_nobody_vouches_for_is_a_problem(void **state)
         enum probe_trust trust;
         const char *text, *advice;
     } row[] = {
-        {PROBE_SELF_SIGNED, "the certificate vouches for itself (self-signed)", "--ca FILE"},
-        {PROBE_ISSUER_MISSING, "the certificate's chain stops short of an authority",
-         "fullchain.pem, not cert.pem); missing: CN=R11."},
-        {PROBE_ISSUER_UNKNOWN,
-         "the certificate's authority is none of the authorities of this system: CN=R11",
-         "--ca FILE"},
-        {PROBE_EXPIRED, "a certificate above the server's own is out of date", "the chain anew"},
-        {PROBE_DISTRUSTED, "the certificate is not trusted: unsuitable certificate purpose",
+        {PROBE_SELF_SIGNED, "its certificate is self-signed",
+         "given this one, ask again with it as --ca FILE"},
+        {PROBE_ISSUER_MISSING, "its chain of certificates stops short of an authority",
+         "fullchain.pem, not cert.pem); missing: CN=R11. If that is an authority of your own: --ca "
+         "FILE"},
+        {PROBE_ISSUER_UNKNOWN, "its authority is not trusted by this system: CN=R11", "--ca FILE"},
+        {PROBE_EXPIRED, "a certificate above its own is out of date", "the chain anew"},
+        {PROBE_DISTRUSTED, "its certificate is not trusted: unsuitable certificate purpose",
          "--ca FILE"},
     };
 
     expect("certificate.trust", FINDING_OK,
-           "the certificate is trusted, by the authorities of this system", NULL);
+           "its certificate is trusted, by the authorities of this system", NULL);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         facts.certificate.trust = row[i].trust;
         snprintf(facts.certificate.missing, PROBE_NAME_MAX, "CN=R11");
@@ -511,23 +539,27 @@ static void a_certificate_that_nobody_vouches_for_is_a_problem(void **state)
 static void a_file_of_authorities_is_named(void **state)
 {
     options.ca = "our-ca.pem";
-    expect("certificate.trust", FINDING_OK, "the certificate is trusted, by our-ca.pem", NULL);
+    expect("certificate.trust", FINDING_OK, "its certificate is trusted, by our-ca.pem", NULL);
     facts.certificate.trust = PROBE_ISSUER_UNKNOWN;
     snprintf(facts.certificate.missing, PROBE_NAME_MAX, "CN=R11");
+    expect("certificate.trust", FINDING_PROBLEM, "its authority is not in the file of --ca: CN=R11",
+           "that trust this file alone");
+    facts.certificate.trust = PROBE_ISSUER_MISSING;
     expect("certificate.trust", FINDING_PROBLEM,
-           "the certificate's authority is none of --ca: CN=R11", NULL);
+           "its chain of certificates stops short of an authority", "missing: CN=R11");
+    assert_null(strstr(advice_on("certificate.trust"), "--ca"));
 }
 
 static void weak_keys_and_disorder_are_warnings(void **state)
 {
-    expect("certificate.key", FINDING_OK, "the certificate has ECDSA P-256, signed with RSA-SHA256",
+    expect("certificate.key", FINDING_OK, "its certificate has ECDSA P-256, signed with RSA-SHA256",
            NULL);
     facts.certificate.is_weak = true;
     expect("certificate.key", FINDING_WARNING,
-           "the certificate is weak: ECDSA P-256, signed with RSA-SHA256", "RSA 2048");
+           "its certificate is weak: ECDSA P-256, signed with RSA-SHA256", "RSA 2048");
     facts.certificate.is_weak = false;
     facts.certificate.is_disordered = true;
-    expect("certificate.chain", FINDING_WARNING, "the certificate's chain is out of order",
+    expect("certificate.chain", FINDING_WARNING, "its chain of certificates is out of order",
            "comes first");
 }
 
@@ -559,7 +591,8 @@ static void logins_in_the_clear_are_a_warning(void **state)
          "LOGIN AUTH=LOGIN AUTH=XOAUTH2 AUTH=OAUTHBEARER"},
         {&pop3_protocol, "STLS\nUIDL", NULL},
         {&pop3_protocol, "STLS\nSASL CRAM-MD5", NULL},
-        {&pop3_protocol, "STLS\nUSER\nSASL PLAIN CRAM-MD5 LOGIN", "USER PLAIN LOGIN"},
+        {&pop3_protocol, "STLS\nUSER\nSASL PLAIN CRAM-MD5 LOGIN", "USER SASL PLAIN LOGIN"},
+        {&pop3_protocol, "STLS\nSASL CRAM-MD5 XOAUTH2 PLAIN", "SASL XOAUTH2 PLAIN"},
         {&pop3_protocol, "STLS\nSASL", NULL},
     };
 
@@ -731,6 +764,7 @@ int main(void)
         CASE(silence_inside_implicit_tls_has_a_handshake),
         CASE(another_protocol_is_a_problem),
         CASE(a_greeting_that_refuses_is_a_problem),
+        CASE(a_greeting_is_shown_without_capabilities),
         CASE(a_server_behind_proxy_says_so),
         CASE(no_starttls_is_a_problem),
         CASE(a_refused_starttls_is_a_problem),
