@@ -77,7 +77,9 @@ static void tell(const struct round *r, const struct probe_options *o)
 {
     const char *why = why_nobody(r);
 
-    if (o->json)
+    if (!could_run(r) && !o->nagios)
+        fprintf(stderr, "starttlsd probe: %s: %s\n", o->host, why);
+    else if (o->json)
         probe_json_write(stdout, o, r->facts, r->findings, r->names.count, r->when, why);
     else if (o->nagios)
         probe_nagios_write(stdout, nagios_status(r), o, r->facts, r->findings, r->names.count,
@@ -101,7 +103,7 @@ static int status_of(const struct round *r, const struct probe_options *o)
 /* Other addresses, or another verdict on anything: times and days are no news. */
 static bool is_news(const struct round *now, const struct round *before)
 {
-    if (now->names.count != before->names.count)
+    if (now->names.count != before->names.count || could_run(now) != could_run(before))
         return true;
     for (size_t i = 0; i < now->names.count; i++) {
         const struct probe_findings *a = &now->findings[i], *b = &before->findings[i];
@@ -128,7 +130,7 @@ static void tell_again(const struct round *r, const struct round *before,
     }
     if (localtime_r(&r->when, &tm) != NULL)
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-    printf("%s  %s\n", when, finding_word(worst_of(r)));
+    printf("%s  %s\n", when, could_run(r) ? finding_word(worst_of(r)) : "unknown");
     if (is_news(r, before))
         tell(r, o);
     fflush(stdout);

@@ -40,14 +40,20 @@ static const time_t *first_end(const struct probe_facts *facts, size_t count)
     return first;
 }
 
-static const struct probe_finding *worst_of(const struct probe_findings *findings, size_t count)
+/* The gravest, and the first of these; *at: whose it is. NULL: all is well. */
+static const struct probe_finding *worst_of(const struct probe_findings *findings, size_t count,
+                                            size_t *at)
 {
     const struct probe_finding *worst = NULL;
+    enum finding least = FINDING_OK;
 
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < findings[i].count; k++)
-            if (worst == NULL || findings[i].finding[k].verdict > worst->verdict)
+            if (findings[i].finding[k].verdict > least) {
                 worst = &findings[i].finding[k];
+                least = worst->verdict;
+                *at = i;
+            }
     return worst;
 }
 
@@ -56,17 +62,22 @@ static void write_summary(FILE *to, const struct probe_facts *facts,
                           const struct probe_findings *findings, size_t count, time_t now,
                           const char *why)
 {
-    const struct probe_finding *worst = worst_of(findings, count);
+    size_t at = 0;
+    const struct probe_finding *worst = worst_of(findings, count, &at);
     const time_t *end = first_end(facts, count);
 
     if (why != NULL) {
         write_text(to, why);
-    } else if (worst != NULL && worst->verdict != FINDING_OK) {
+    } else if (worst != NULL) {
+        if (count > 1)
+            fprintf(to, "%s: ", facts[at].address);
         write_text(to, worst->text);
     } else {
-        fputs(count > 0 ? facts[0].look.version : "nobody", to);
+        fputs(facts[0].look.version, to);
         if (end != NULL)
             fprintf(to, ", certificate %ld days", probe_days(now, *end));
+        if (count > 1)
+            fprintf(to, ", %zu addresses", count);
     }
 }
 
@@ -76,6 +87,10 @@ static void write_performance(FILE *to, const struct probe_options *o,
     const time_t *end = first_end(facts, count);
     double slowest = 0.0;
 
+    if (count == 0) {
+        fputc('\n', to);
+        return;
+    }
     for (size_t i = 0; i < count; i++)
         if (milliseconds(&facts[i]) > slowest)
             slowest = milliseconds(&facts[i]);
@@ -91,7 +106,7 @@ static void write_finding(FILE *to, const struct probe_facts *f,
     fprintf(to, "%s: %s: ", f->address, finding_word(finding->verdict));
     write_text(to, finding->text);
     if (finding->advice[0] != '\0') {
-        fputs(". ", to);
+        fputs("; ", to);
         write_text(to, finding->advice);
     }
     fputc('\n', to);
@@ -101,8 +116,10 @@ void probe_nagios_write(FILE *to, enum probe_nagios status, const struct probe_o
                         const struct probe_facts *facts, const struct probe_findings *findings,
                         size_t count, time_t now, const char *why)
 {
-    fprintf(to, "STARTTLS %s - %s %s:%u: ", status_words[status], o->protocol->name, o->host,
-            o->port);
+    char place[PROBE_PLACE_MAX];
+
+    fprintf(to, "STARTTLS %s - %s %s: ", status_words[status], o->protocol->name,
+            probe_options_place(o, place));
     write_summary(to, facts, findings, count, now, why);
     write_performance(to, o, facts, count, now);
     for (size_t i = 0; i < count; i++)

@@ -52,10 +52,10 @@ static void tell_times(struct report *r, const struct probe_visit_facts *v)
     size_t len = 0;
 
     for (size_t i = 0; i < v->time_count && len < sizeof text; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s %.1f\n", v->time[i].step,
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s %.1f ms\n", v->time[i].step,
                                 v->time[i].ms);
     if (len > 0)
-        report_list(r, "ms", span_of(text));
+        report_list(r, "times", span_of(text));
 }
 
 static void tell_facts(struct report *r, const struct probe_options *o, const struct probe_facts *f)
@@ -83,20 +83,44 @@ static void tell_address(struct report *r, const struct probe_options *o,
     tell_facts(r, o, f);
 }
 
+/* TLS is up at all of them that this machine has a way to. */
+static bool is_up(const struct probe_facts *facts, size_t count)
+{
+    size_t up = 0, away = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct probe_visit_facts *look = &facts[i].look;
+
+        if (look->has_no_route)
+            away++;
+        else if (look->reach == PROBE_SECURED && !look->has_tls_failed)
+            up++;
+    }
+    return up > 0 && up + away == count;
+}
+
 static const char *plural(size_t count)
 {
     return count == 1 ? "" : "s";
 }
 
-static void tell_verdict(const struct report *r, const struct probe_options *o, size_t addresses)
+static void tell_verdict(const struct report *r, const struct probe_options *o,
+                         const struct probe_facts *facts, size_t count)
 {
     const unsigned problems = r->count[FINDING_PROBLEM], warnings = r->count[FINDING_WARNING];
+    char place[PROBE_PLACE_MAX];
 
-    fprintf(r->to, "\n%s %s at %s:%u (%zu address%s",
+    fprintf(r->to, "\n%s %s at %s",
             o->tls == BACKEND_TLS_IMPLICIT ? "TLS" : probe_starttls_word(o->protocol),
-            problems == 0 ? "works" : "does not work as it should", o->host, o->port, addresses,
-            addresses == 1 ? "" : "es");
-    if (problems > 0)
+            problems == 0         ? "works"
+            : is_up(facts, count) ? "works, but not as it should,"
+                                  : "does not work",
+            probe_options_place(o, place));
+    if (count == 0)
+        fputs(" (no address", r->to);
+    else
+        fprintf(r->to, " (%zu address%s", count, count == 1 ? "" : "es");
+    if (problems > 0 && count > 0)
         fprintf(r->to, "; %u problem%s", problems, plural(problems));
     if (warnings > 0)
         fprintf(r->to, "; %u warning%s", warnings, plural(warnings));
@@ -107,15 +131,15 @@ void probe_text_write(FILE *to, const struct probe_options *o, const struct prob
                       const struct probe_findings *findings, size_t count, const char *why)
 {
     struct report r;
+    char place[PROBE_PLACE_MAX];
 
     report_init(&r, to);
-    report_title(&r, 0, "%s %s:%u", o->protocol->name, o->host, o->port);
+    report_title(&r, 0, "%s %s", o->protocol->name, probe_options_place(o, place));
     for (size_t i = 0; i < count; i++)
         tell_address(&r, o, &facts[i], &findings[i]);
-    if (why != NULL) {
-        report_finding(&r, FINDING_PROBLEM, "%s: %s", o->host, why);
-        report_advice(&r, "is the name right? Nobody can be asked without an address");
-        return;
+    if (count == 0) {
+        report_finding(&r, FINDING_PROBLEM, "no address: %s", why);
+        report_advice(&r, "is the name right?");
     }
-    tell_verdict(&r, o, count);
+    tell_verdict(&r, o, facts, count);
 }

@@ -62,6 +62,16 @@ def test_what_cannot_be_found_out(directory):
         assert done.returncode == 3 and done.stdout.startswith("STARTTLS UNKNOWN - ") and str(ca) in done.stdout
 
 
+@pytest.mark.mount
+@pytest.mark.parametrize("form", [(), ("--json",), ("--nagios",)])
+def test_a_name_server_that_nobody_reaches(form):
+    """That says nothing about the mail server: neither good nor bad."""
+    done = run("smtp", "mx.example.test", *form, command=["unshare", "-n"])
+    assert done.returncode == 3
+    assert (done.stdout or done.stderr).startswith(("starttlsd probe: mx.example.test: ", "STARTTLS UNKNOWN - smtp mx.example.test:25: "))
+    assert bool(done.stdout) == bool(done.stderr == "") == (form == ("--nagios",))
+
+
 def test_a_report(good):
     done = run(*good)
     assert done.returncode == 0 and done.stderr == ""
@@ -80,7 +90,7 @@ def test_a_report_of_what_is_wrong(backend, chains):  # noqa: F811
     done = run("imap", behind.address, "--ca", chains.ca, "--servername", "localhost")
     assert done.returncode == 1
     assert re.search(r"(?m)^    problem      .*expired on [0-9-]+, 1 day ago\n {17}renew it", done.stdout)
-    assert done.stdout.endswith(f"does not work as it should at {behind.address} (1 address; 2 problems)\n")
+    assert done.stdout.endswith(f"STARTTLS works, but not as it should, at {behind.address} (1 address; 2 problems)\n")
 
 
 def on_a_terminal(words, environment):
@@ -188,7 +198,7 @@ def test_a_watch_tells_news_at_length(backend, chains, directory, hasty):  # noq
     assert lines("STARTTLS works at") == 1, "no news"
     behind.begin(server("smtp", chains.whole, remembers=True))
     eventually(lambda: lines(bad) >= 2, what="two bad minutes")
-    assert lines("STARTTLS works at") == 1 and lines("does not work as it should at") == 1
+    assert lines("STARTTLS works at") == 1 and lines("works, but not as it should, at") == 1
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == -signal.SIGINT
 
