@@ -71,17 +71,6 @@ static void write_folded(struct report *r, const char *text)
     fprintf(r->to, "%s\n", text);
 }
 
-static void write_values(struct report *r, const char *text, va_list values)
-    __attribute__((format(printf, 2, 0)));
-
-static void write_values(struct report *r, const char *text, va_list values)
-{
-    char space[1024];
-
-    vsnprintf(space, sizeof space, text, values);
-    write_folded(r, space);
-}
-
 void report_finding(struct report *r, enum finding verdict, const char *text, ...)
 {
     va_list values;
@@ -90,18 +79,21 @@ void report_finding(struct report *r, enum finding verdict, const char *text, ..
     fprintf(r->to, INDENT "%s%-*s%s", r->is_coloured ? verdicts[verdict].colour : "", LABEL_COLUMN,
             verdicts[verdict].name, r->is_coloured ? "\033[0m" : "");
     va_start(values, text);
-    write_values(r, text, values);
+    vfprintf(r->to, text, values);
     va_end(values);
+    fputc('\n', r->to);
 }
 
 void report_advice(struct report *r, const char *text, ...)
 {
+    char space[1024];
     va_list values;
 
-    fprintf(r->to, INDENT "%*s", LABEL_COLUMN, "");
     va_start(values, text);
-    write_values(r, text, values);
+    vsnprintf(space, sizeof space, text, values);
     va_end(values);
+    fprintf(r->to, INDENT "%*s", LABEL_COLUMN, "");
+    write_folded(r, space);
 }
 
 void report_fact(struct report *r, const char *label, const char *text, ...)

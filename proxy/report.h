@@ -27,10 +27,11 @@ void report_init(struct report *r, FILE *to);
 void report_title(struct report *r, unsigned depth, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* In one line, for those who search: it may quote a server. */
 void report_finding(struct report *r, enum finding verdict, const char *text, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* What to do about the finding above. */
+/* What to do about the finding above, folded. */
 void report_advice(struct report *r, const char *text, ...) __attribute__((format(printf, 2, 3)));
 
 /* What has no verdict: `label`, then the text in one line, for those who copy it. */
