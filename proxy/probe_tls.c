@@ -16,9 +16,8 @@
 #include "proxy/tls_settings.h"
 #include "proxy/tls_trust.h"
 
-/* Good ones first; then what only a server of old would pick. Without a certificate there would be
- * nothing to report. */
-#define CIPHERS "DEFAULT:ALL:!aNULL:!eNULL:@SECLEVEL=0"
+/* OpenSSL has the good ones first. Without a certificate there would be nothing to report. */
+#define CIPHERS "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
 
 /* No X25519MLKEM768: its long hello is what servers of old fail at. */
 static char groups[] = "X25519:P-256:P-384:P-521:X448:ffdhe2048:ffdhe3072:ffdhe4096";
@@ -88,6 +87,9 @@ static bool set_up(struct probe_tls *t)
     if (t->ctx == NULL)
         return false;
     tls_settings_constants(t->ctx);
+    /* openssl.cnf is for those who have something to lose; and where it leaves one version out,
+     * OpenSSL would offer none above that. */
+    SSL_CTX_clear_options(t->ctx, SSL_OP_NO_SSL_MASK);
     SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(t->ctx, on_session);
     SSL_CTX_set_app_data(t->ctx, t);
@@ -164,8 +166,8 @@ SSL *probe_tls_ssl(struct probe_tls *t, unsigned version, bool resumes)
     return ssl;
 }
 
-/* OpenSSL may be built without a version, or told so by openssl.cnf; it says so at the handshake
- * alone, but has no cipher for it. */
+/* OpenSSL may be built without a version; it says so at the handshake alone, but has no cipher for
+ * it. */
 bool probe_tls_has_version(struct probe_tls *t, unsigned version)
 {
     SSL *ssl = probe_tls_ssl(t, version, false);
