@@ -166,15 +166,16 @@ static struct probe_injection_facts try_injection(struct probe_survey *s,
 
 /* ---- beside it ---- */
 
-/* The port for clients that begin with TLS, beside one that is well known for those that do not. */
+/* Where mail is handed in by STARTTLS (RFC 6409), beside port 25. */
+#define SUBMISSION_PORT 587
+
+/* The port for clients that begin with TLS, beside one that is known for those that do not; 0: none. */
 static uint16_t neighbour_of(const struct probe_options *o)
 {
-    static const uint16_t clear[] = {25, 587, 143, 110};
+    const struct protocol *p = o->protocol;
+    const bool is_known = o->port == p->clear_port || (p->has_relay && o->port == SUBMISSION_PORT);
 
-    for (size_t i = 0; i < sizeof clear / sizeof *clear; i++)
-        if (o->tls == BACKEND_TLS_STARTTLS && o->port == clear[i])
-            return o->protocol->implicit_port;
-    return 0;
+    return o->tls == BACKEND_TLS_STARTTLS && is_known ? p->implicit_port : 0;
 }
 
 static struct probe_answer try_neighbour(struct probe_survey *s, uint16_t port)
