@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 # Fetches the peers of the end-to-end tests that cannot be installed: mail servers that exclude Postfix
-# or Dovecot as packages, unpacked into build/peers/NAME and never installed (tests/e2e/peers.py runs them
-# from there), and two clients from npm. What is there is not fetched again. What cannot be had is told,
-# and no failure here: the tests that lack it say so, and fail where CI=true.
+# or Dovecot as packages, and the gateways of docs/migration.md, which would take mail's ports. They are
+# unpacked into build/peers/NAME and never installed (tests/e2e/peers.py runs them from there); and two
+# clients from npm. What is there is not fetched again. What cannot be had is told, and no failure here:
+# the tests that lack it say so, and fail where CI=true.
 set -u
 
 cd "$(dirname "$0")/.." || exit 1
@@ -94,6 +95,9 @@ mkdir -p "$peers"
     fetch_debian opensmtpd opensmtpd
     fetch_debian courier courier-imap courier-pop courier-authlib-userdb
     fetch_debian cyrus cyrus-imapd cyrus-pop3d sasl2-bin libsasl2-modules
+    fetch_debian nginx nginx libnginx-mod-mail
+    fetch_debian stunnel stunnel4
+    fetch_debian perdition perdition
     fetch_npm nodemailer 7.0.13 \
         3cd0c548974ff8a16076c1b76733170a0aae3bb23a31c8d8daf96a20b8ed25dd21cbcc04bedba04bdc4a445d8d5a53cd1b1bcb09795334869ee2c7ab23b7629f
     fetch_locked imapflow

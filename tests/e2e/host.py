@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 
 from documents import ROOT
+from gateway import Starttlsd
 from networks import Machine
 
 STAND_INS = pathlib.Path(__file__).with_name("stand_ins.sh")
@@ -74,3 +75,12 @@ class Host(Machine):
         self.holder.kill()  # and with it all that runs there
         self.holder.wait(10)
         super().close()
+
+
+class Housed(Starttlsd):
+    """One on such a machine: command=host.words()."""
+
+    @property
+    def pid(self):
+        """Not that of the command in front."""
+        return int(pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())

@@ -11,8 +11,8 @@ import pytest
 from clients import Client, message
 from documents import PAGES, ROOT, Block, all_blocks, blocks
 from dovecot import Dovecot, PublicMailboxes
-from gateway import SANITIZED, Starttlsd, eventually, parse
-from host import Host
+from gateway import SANITIZED, eventually, parse
+from host import Host, Housed
 from imap_client import ImapClient
 from networks import Machine
 from pop3_client import Pop3Client
@@ -207,13 +207,6 @@ def empty_host(own_machines, shared_directory, certificates):
         host.write(path, bundle)
     yield host
     host.close()
-
-
-class Housed(Starttlsd):
-    @property
-    def pid(self):
-        """Not that of the command in front."""
-        return int(pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())
 
 
 def text_of(configuration):
