@@ -352,20 +352,11 @@ static struct verdict drain(size_t take)
                          (struct span)SPAN("BYE (TRYLATER) \"Shutting down\"\r\n"));
 }
 
-/* The client has said all it will: a reply that is owed is still delivered. */
-static struct verdict after_eof(const struct sieve_server *s, size_t take)
+/* A client has said all that it will. While it is owed a reply it is held, and so is its end. */
+static struct verdict on_eof(const struct sieve_server *s, enum side side)
 {
-    return is_at_rest(s) ? verdict_close(take, server_without_tls(&s->base, END_CLIENT_CLOSED),
-                                         (struct span){0})
-                         : verdict_more(0);
-}
-
-static struct verdict on_eof(struct sieve_server *s, enum side side)
-{
-    if (side == SIDE_CLIENT) {
-        s->base.is_eof = true;
-        return after_eof(s, 0);
-    }
+    if (side == SIDE_CLIENT)
+        return verdict_close(0, server_without_tls(&s->base, END_CLIENT_CLOSED), (struct span){0});
     return s->phase == GATE && is_at_rest(s)
                ? verdict_close(0, END_BACKEND_CLOSED, (struct span){0})
                : lost(0, NOTE_NONE);
@@ -377,9 +368,7 @@ static struct verdict on_bytes(struct sieve_server *s, enum side side, struct sp
         return drain(window.len);
     if (side == SIDE_CLIENT)
         return client_step(s, window);
-    if (s->phase != GATE)
-        return connect_step(s, window);
-    return s->base.is_eof && is_at_rest(s) ? after_eof(s, window.len) : backend_step(s, window);
+    return s->phase == GATE ? backend_step(s, window) : connect_step(s, window);
 }
 
 static struct verdict step(void *machine, const struct event *event, struct span window)

@@ -18,6 +18,7 @@ static const struct policy enforced = {
 static const struct policy strict = {.is_enforced = true, .max_errors = 2};
 static const struct policy opportunistic = {.may_auth_in_clear = true};
 static const struct policy guarded = {0};
+static const struct policy plain = {.tls = FRONT_NONE};
 static const struct policy implicit = {.tls = FRONT_IMPLICIT};
 
 #define OWN                                                                                        \
@@ -42,9 +43,9 @@ static void a_client_in_the_clear_is_led_to_tls(void **state)
         {CLIENT("starttls\r\n"), TO_CLIENT("OK \"Begin TLS negotiation now\"\r\n"), STARTS_TLS},
         {EVENT(SECURED, CLIENT), CONNECTS},
         {EVENT(CONNECTED, BACKEND), WAITS_FOR(BACKEND)},
-        {BACKEND("\"SASL\" \"PLAIN SCRAM-SHA-1-PLUS EXTERNAL\"\r\n\"STARTTLS\"\r\n\"SIEVE\" "
+        {BACKEND("\"SASL\" \"PLAIN SCRAM-SHA-1-PLUS GSSAPI EXTERNAL\"\r\n\"STARTTLS\"\r\n\"SIEVE\" "
                  "\"vacation\"\r\n\"XCLIENT\" \"ADDR\"\r\nOK (TAG {2}\r\n\r\n) \"x\"\r\n"),
-         TO_CLIENT("\"SASL\" \"PLAIN\"\r\n\"SIEVE\" \"vacation\"\r\nOK (TAG {2}\r\n\r\n) "
+         TO_CLIENT("\"SASL\" \"PLAIN GSSAPI\"\r\n\"SIEVE\" \"vacation\"\r\nOK (TAG {2}\r\n\r\n) "
                    "\"x\"\r\n"),
          NOTES(GREETED), WAITS_FOR(CLIENT)},
     };
@@ -128,6 +129,35 @@ static void others_hear_of_no_mechanism(void **state)
     PLAY_KNOWING(&learned, &guarded, PLAY_FROM_GREETING, dialogue);
 }
 
+static void people_are_told_what_a_service_can(void **state)
+{
+    static const char *const words[] = {"SIEVE", "SASL"};
+    static const struct policy hiding = {.tls = FRONT_IMPLICIT, .hide_capabilities = {words, 2}};
+    static const struct {
+        const struct policy *policy;
+        bool is_secure, takes_logins;
+        const char *text;
+    } row[] = {
+        {&enforced, false, true,
+         "STARTTLS\nIMPLEMENTATION starttlsd\nSIEVE fileinto\nSASL \nVERSION 1.0\n"},
+        {&enforced, true, true, "SASL PLAIN\nSIEVE a b\nNOTIFY\n"},
+        {&guarded, false, true, "STARTTLS\nSASL \nSIEVE a b\nNOTIFY\n"},
+        {&hiding, true, false, "NOTIFY\n"},
+    };
+
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char space[256];
+        const struct span told = managesieve_protocol.announced(
+            row[i].policy, &learned, row[i].is_secure, space, sizeof space);
+
+        assert_int_equal(told.len, strlen(row[i].text));
+        assert_memory_equal(told.data, row[i].text, told.len);
+        assert_int_equal(managesieve_protocol.takes_logins(row[i].policy, &learned),
+                         row[i].takes_logins);
+    }
+    assert_non_null(managesieve_protocol.veto(span_of("X")));
+}
+
 /* ---- the gate ---- */
 
 static void only_what_is_understood_reaches_the_backend(void **state)
@@ -136,7 +166,7 @@ static void only_what_is_understood_reaches_the_backend(void **state)
         {CLIENT("NOOP\r\nCAPABILITY\r\n"), TO_BACKEND("NOOP\r\n"), WAITS_FOR(BACKEND)},
         {BACKEND("OK \"done\"\r\n"), TO_CLIENT("OK \"done\"\r\n"), TO_BACKEND("CAPABILITY\r\n")},
         {BACKEND("\"STARTTLS\"\r\n\"sasl\" \"EXTERNAL\"\r\n\"A\\\"\" \"x\"\r\n\"B\" {1}\r\nx\r\n"
-                 "\"C\" \"y\"z\r\n\"D\"\r\nNO {3}\r\nx\r\n\r\n"),
+                 "\"C\" \"y\"z\r\n{1}\r\nE\r\n\"D\"\r\nNO {3}\r\nx\r\n\r\n"),
          TO_CLIENT("\"D\"\r\nNO {3}\r\nx\r\n\r\n")},
         {CLIENT("NOOP \"tag\"\r\n"), TO_CLIENT(NOT)},
         {CLIENT(" NOOP\r\n"), TO_CLIENT(NOT)},
@@ -144,6 +174,11 @@ static void only_what_is_understood_reaches_the_backend(void **state)
         {CLIENT("LISTSCRIPTS\r\n"), TO_CLIENT(NOT)},
         {CLIENT("PUTSCRIPT \"a\" {8+}\r\nLOGOUT\r\n\r\n"), TO_CLIENT(NOT)},
         {CLIENT("UNAUTHENTICATE\r\n"), TO_CLIENT(NOT)},
+        {CLIENT("CAPABILITY x\r\n"), TO_CLIENT(NOT)},
+        {CLIENT("LOGOUT x\r\n"), TO_CLIENT(NOT)},
+        {CLIENT("STARTTLS x\r\n"), TO_CLIENT(NOT)},
+        {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
+        {BACKEND("NO\r\n"), TO_CLIENT("NO\r\n")},
         {CLIENT("STARTTLS\r\n"), TO_CLIENT("NO \"No STARTTLS here\"\r\n")},
         {CLIENT("LOGOUT\r\n"), TO_BACKEND("LOGOUT\r\n")},
         {BACKEND("OK\r\n"), TO_CLIENT("OK\r\n"), CLOSES(CLIENT_QUIT)},
@@ -165,6 +200,10 @@ static void a_login_opens_the_tunnel(void **state)
          TO_BACKEND("authenticate {5+}\r\nPLAIN {8+}\r\nAGEAYg==\r\n")},
         {BACKEND("OK\r\n"), TO_CLIENT("OK\r\n"), NOTES(AUTH_OK), TUNNELS},
     };
+    static const struct turn layer[] = {
+        {CLIENT("AUTHENTICATE \"GSSAPI\" \"YQ==\"\r\n"),
+         TO_BACKEND("AUTHENTICATE \"GSSAPI\" \"YQ==\"\r\n")},
+    };
     static const struct turn exchange[] = {
         {CLIENT("AUTHENTICATE \"LOGIN\"\r\n"), TO_BACKEND("AUTHENTICATE \"LOGIN\"\r\n")},
         {BACKEND("\"VXNlcm5hbWU6\"\r\n"), TO_CLIENT("\"VXNlcm5hbWU6\"\r\n"), WAITS_FOR(CLIENT)},
@@ -175,6 +214,7 @@ static void a_login_opens_the_tunnel(void **state)
     };
     PLAY(&enforced, PLAY_FROM_GATE, quoted);
     PLAY(&enforced, PLAY_FROM_GATE, literals);
+    PLAY(&enforced, PLAY_FROM_GATE, layer);
     PLAY(&enforced, PLAY_FROM_GATE, exchange);
 }
 
@@ -189,6 +229,9 @@ static void no_login_that_is_no_login_passes(void **state)
         {CLIENT("AUTHENTICATE \"PLAIN\" \"Y\\\"Q\"\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("AUTHENTICATE \"PLAIN\" {9+}\r\nx\r\nLOGOUT\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("AUTHENTICATE \"PLAIN\" {4}\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTHENTICATE \"PLAIN\" {1234567+}\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTHENTICATE {+}\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("AUTHENTICATE 5+}\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("AUTHENTICATE \"EXTERNAL\"\r\n"), TO_CLIENT("NO \"Mechanism not available\"\r\n")},
         {CLIENT("AUTHENTICATE \"PLAIN\" {8193+}\r\n"), TO_CLIENT("BYE \"This is no command\"\r\n"),
          CLOSES(ERRORS)},
@@ -207,6 +250,8 @@ static void refused_logins_are_counted(void **state)
         {BACKEND("NO (TRYLATER)\r\n"), TO_CLIENT("NO (TRYLATER)\r\n")},
         {CLIENT(LOGIN), TO_BACKEND(LOGIN)},
         {BACKEND("NO\r\n"), TO_CLIENT("NO\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
+        {BACKEND("NO\r\n"), TO_CLIENT("NO\r\n")},
         {CLIENT(LOGIN), TO_BACKEND(LOGIN)},
         {BACKEND("NO\r\n"), TO_CLIENT("NO\r\nBYE \"Too many failed logins\"\r\n"),
          NOTES(AUTH_FAILED), CLOSES(ERRORS)},
@@ -231,8 +276,17 @@ static void a_cancelled_login_can_but_fail(void **state)
         {CLIENT("{1+}\r\n*\r\n"), TO_BACKEND("\"*\"\r\n")},
         {BACKEND("NO\r\n"), TO_CLIENT("NO\r\n")},
     };
+    /* Who cancels behind a response has seen what it was good for. */
+    static const struct turn guessed[] = {
+        {CLIENT("AUTHENTICATE \"LOGIN\" \"YQ==\"\r\n"),
+         TO_BACKEND("AUTHENTICATE \"LOGIN\" \"YQ==\"\r\n")},
+        {BACKEND("\"\"\r\n"), TO_CLIENT("\"\"\r\n")},
+        {CLIENT("\"Yg==\"x\r\n"), TO_BACKEND("\"*\"\r\n")},
+        {BACKEND("NO\r\n"), TO_CLIENT("NO\r\n"), NOTES(AUTH_FAILED)},
+    };
     PLAY_ENDS(&enforced, PLAY_FROM_GATE, begin, ends);
     PLAY(&enforced, PLAY_FROM_GATE, asked);
+    PLAY(&enforced, PLAY_FROM_GATE, guessed);
 }
 
 static void a_backend_that_talks_out_of_turn_is_left(void **state)
@@ -277,6 +331,9 @@ static void what_is_owed_is_delivered_before_the_end(void **state)
         {EVENT(EOF, CLIENT)},
         {BACKEND("OK\r\n"), TO_CLIENT("OK\r\n"), CLOSES(CLIENT_CLOSED)},
     };
+    static const struct turn at_rest[] = {
+        {EVENT(DRAIN, CLIENT), TO_CLIENT("BYE (TRYLATER) \"Shutting down\"\r\n"), CLOSES(DRAINED)},
+    };
     static const struct turn drained[] = {
         {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
         {EVENT(DRAIN, CLIENT)},
@@ -288,6 +345,7 @@ static void what_is_owed_is_delivered_before_the_end(void **state)
         {EVENT(STOP, CLIENT), TO_CLIENT("BYE (TRYLATER) \"Shutting down\"\r\n"), CLOSES(DRAINED)},
     };
     PLAY(&enforced, PLAY_FROM_GATE, gone);
+    PLAY(&enforced, PLAY_FROM_GATE, at_rest);
     PLAY(&enforced, PLAY_FROM_GATE, drained);
     PLAY_ENDS(&enforced, PLAY_FROM_GATE, begin, at_once);
 }
@@ -300,12 +358,14 @@ static void with_tls_from_the_first_octet_the_backend_greets(void **state)
         {EVENT(CONNECTED, BACKEND)},
         {BACKEND("\"A\"\r\nOK\r\n"), TO_CLIENT("\"A\"\r\nOK\r\n"), NOTES(GREETED)},
     };
+    static const struct turn without_tls[] = {{EVENT(CONNECTED, CLIENT), CONNECTS}};
     static const struct turn none[] = {
         {EVENT(BACKEND_FAILED, CLIENT), .reason = END_BACKEND_UNREACHABLE,
          TO_CLIENT("BYE (TRYLATER) \"No server answers\"\r\n"), CLOSES(BACKEND_UNREACHABLE)},
     };
     PLAY(&implicit, PLAY_FROM_SECURED, dialogue);
     PLAY(&implicit, PLAY_FROM_SECURED, none);
+    PLAY(&plain, PLAY_FROM_ACCEPT, without_tls);
 }
 
 static void a_bad_greeting_leads_to_the_next_backend(void **state)
@@ -388,6 +448,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_counted),
         cmocka_unit_test(who_may_log_in_without_tls_gets_a_backend),
         cmocka_unit_test(others_hear_of_no_mechanism),
+        cmocka_unit_test(people_are_told_what_a_service_can),
         cmocka_unit_test(only_what_is_understood_reaches_the_backend),
         cmocka_unit_test(a_login_opens_the_tunnel),
         cmocka_unit_test(no_login_that_is_no_login_passes),
