@@ -213,7 +213,7 @@ install: all ## honours DESTDIR and prefix
 	install -m 0644 deploy/starttlsd.sysusers $(DESTDIR)$(sysusersdir)/starttlsd.conf
 	install -m 0644 deploy/*.ini deploy/compose.yaml $(DESTDIR)$(docdir)/examples
 	cp -R deploy/fail2ban/. $(DESTDIR)$(docdir)/examples/fail2ban
-	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md $(DESTDIR)$(docdir)
+	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md docs/*.json $(DESTDIR)$(docdir)
 
 dist: ## a release archive of what is committed, in build/
 	@mkdir -p build

@@ -269,6 +269,7 @@ static void a_dialogue_that_ends_before_starttls_is_a_problem(void **state)
     facts.look.said.clear = sample_learned(NULL);
     expect("starttls", FINDING_PROBLEM, "does not come to STARTTLS: no answer in time", "log");
     expect_exactly("greeting starttls ");
+    assert_string_equal(judge().finding[0].text, "greets: 220 mx.example.org ESMTP");
     not_secured("it closed the connection"); /* STARTTLS was offered, and never answered */
     facts.look.said.offers_tls = true;
     facts.look.said.clear = sample_learned("STARTTLS");
@@ -372,6 +373,12 @@ static void old_versions_are_a_warning(void **state)
     expect("tls.versions", FINDING_WARNING, "accepts TLSv1, TLSv1.2, TLSv1.3", "they may stay");
     options = sample_options(&imap_protocol, 143);
     expect("tls.versions", FINDING_WARNING, "accepts TLSv1, TLSv1.2, TLSv1.3", "ssl_min_protocol");
+    facts.version[PROBE_TLSV1_2].outcome = PROBE_NO;
+    expect("tls.versions", FINDING_WARNING, "accepts TLSv1, TLSv1.3", "ssl_min_protocol");
+    facts.version[PROBE_TLSV1_3].outcome = PROBE_NO;
+    expect("tls.versions", FINDING_WARNING, "accepts TLSv1", "something newer");
+    facts.version[PROBE_TLSV1_2].outcome = PROBE_YES;
+    expect("tls.versions", FINDING_WARNING, "accepts TLSv1, TLSv1.2", "ssl_min_protocol");
 }
 
 static void what_could_not_be_tried_is_told(void **state)

@@ -98,6 +98,7 @@ static void every_option_is_taken(void **state)
     assert_int_equal(o.expiry_days, 7);
     assert_true(good("imap a.example --nagios").nagios);
     assert_true(good("--help").help);
+    assert_int_equal(good("smtp a.example --expiry 9").expiry_days, 9);
     assert_int_equal(good("smtp a.example --expiry 0").expiry_days, 0);
     assert_int_equal(good("smtp a.example --expiry 3650").expiry_days, 3650);
     assert_string_equal(good("smtp a.example --servername 192.0.2.1").servername, "192.0.2.1");
@@ -135,6 +136,7 @@ static void what_is_wrong_is_told(void **state)
         {"mx.example.org",
          "mx.example.org is no protocol: write smtp, imap or pop3, then HOST or HOST:PORT"},
         {"stmp a.example", "stmp is no protocol: write smtp, then HOST or HOST:PORT"},
+        {"smtpx a.example", "smtpx is no protocol: write smtp, then HOST or HOST:PORT"},
         {"imaps a.example", "imaps is no protocol: write imap, and --tls implicit"},
         {"smtps", "smtps is no protocol: write smtp, and --tls implicit"},
         {"s a.example", "s is no protocol: write smtp, imap or pop3, then HOST or HOST:PORT"},
@@ -149,6 +151,8 @@ static void what_is_wrong_is_told(void **state)
                              "65535 behind the last colon, as in :25"},
         {"smtp a.example --expiry 3w",
          "--expiry 3w: write a number of days, at most 3650, as in --expiry 21"},
+        {"smtp a.example --expiry +9",
+         "--expiry +9: write a number of days, at most 3650, as in --expiry 21"},
         {"smtp a.example --expiry -1",
          "--expiry -1: write a number of days, at most 3650, as in --expiry 21"},
         {"smtp a.example --expiry 3651",
