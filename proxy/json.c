@@ -35,8 +35,11 @@ void json_span(struct json *j, const char *key, struct span text)
 
     begin_value(j, key);
     fputc('"', j->to);
-    for (; text.len > 0; text = span_skip(text, taken))
-        fwrite(unit, 1, escape_next(text, true, unit, &taken), j->to);
+    for (; text.len > 0; text = span_skip(text, taken)) {
+        const size_t len = escape_next(text, true, unit, &taken);
+
+        fwrite(unit, 1, len, j->to);
+    }
     fputc('"', j->to);
 }
 
