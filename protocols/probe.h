@@ -75,7 +75,7 @@ struct probe {
     char tls_answer[PROBE_TEXT]; /* to STARTTLS */
     char farewell_answer[PROBE_TEXT]; /* the first behind our goodbye */
 
-    bool has_greeted;  /* in the words of its protocol, be they friendly or not */
+    bool has_greeted;  /* in words of its protocol, be they friendly or not; the module sets it */
     bool offers_tls;   /* STARTTLS was announced, in the clear */
     bool is_injecting; /* SICK: it talks in the clear behind its go-ahead for TLS */
 

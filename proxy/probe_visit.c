@@ -32,16 +32,12 @@ struct probe_visitor {
 
 /* ---- steps ---- */
 
+/* name: ours, and printable */
 static void begin_step(struct probe_visitor *v, struct span name)
 {
-    size_t len = span_first(name, sizeof v->step - 1).len;
-
-    for (size_t i = 0; i < len; i++) {
-        const char c = name.data[i];
-
-        v->step[i] = c > ' ' && c <= '~' ? c : '?';
-    }
-    v->step[len] = '\0';
+    name = span_first(name, sizeof v->step - 1);
+    memcpy(v->step, name.data, name.len);
+    v->step[name.len] = '\0';
     v->since = deadline_now();
 }
 
@@ -115,7 +111,7 @@ static void on_text(void *context, bool is_ours, struct span text)
         end_step(v);
     else if (!is_header)
         begin_step(v, verb_of(text));
-    if (v->facts->reach == PROBE_CONNECTED && !is_header && (is_ours || v->look.probe.has_greeted))
+    if (v->facts->reach == PROBE_CONNECTED && v->look.probe.has_greeted)
         v->facts->reach = v->facts->version[0] == '\0' ? PROBE_GREETED : PROBE_SECURED;
 }
 
@@ -152,7 +148,7 @@ void probe_visit(struct probe_visitor *v, const union board_address *address,
     const struct service service = service_of(v, errand);
     const struct scout_observer observer = {make_ssl, on_connected, on_secured, on_text, v};
     const struct probe_wish wish = {.hostname = service.policy.hostname,
-                                    .learns = errand->learns || errand->tries_relay,
+                                    .learns = errand->learns,
                                     .tries_relay = errand->tries_relay,
                                     .injection = errand->injection};
     union board_address to = *address;

@@ -95,6 +95,7 @@ def test_nothing_is_wrong_with_a_good_server(look, chains, protocol):
     assert a["certificate"]["key"] == "ECDSA P-256"
     steps = [time["step"] for time in a["times"]]
     assert steps[:2] == ["connect", "greeting"] and "handshake" in steps
+    assert {"smtp": "STARTTLS", "imap": "STARTTLS", "pop3": "STLS"}[protocol] in steps
     # What is announced differs on both sides of the handshake.
     assert a["capabilities"]["clear"] != a["capabilities"]["tls"]
 
@@ -376,17 +377,18 @@ def test_both_families(backend, chains, directory):
 
 
 @pytest.mark.root
-def test_the_neighbour_with_implicit_tls(chains, backend):
+@pytest.mark.parametrize("protocol, port, neighbour_port", [("smtp", 587, 465), ("imap", 143, 993)])
+def test_the_neighbour_with_implicit_tls(chains, backend, protocol, port, neighbour_port):
     """Well-known ports on a loopback address of our own."""
     host = "127.0.93.1"
-    clear, neighbour = backend(server("imap", chains.whole), host=host, port=143), None
-    words = ("imap", host, "--ca", chains.ca, "--servername", "localhost")
+    clear = backend(server(protocol, chains.whole), host=host, port=port)
+    words = (protocol, f"{host}:{port}", "--ca", chains.ca, "--servername", "localhost")
     report = probe(*words)
     assert clear.connections and report.bad() == {}
-    assert report.address["implicit_tls"] == {"port": 993, "works": {"result": False, "reason": "Connection refused"}}
-    neighbour = backend(server("imap", chains.whole, is_implicit=True), host=host, port=993)
+    assert report.address["implicit_tls"] == {"port": neighbour_port, "works": {"result": False, "reason": "Connection refused"}}
+    neighbour = backend(server(protocol, chains.whole, is_implicit=True), host=host, port=neighbour_port)
     report = probe(*words)
-    assert report.address["implicit_tls"] == {"port": 993, "works": {"result": True, "reason": None}}
+    assert report.address["implicit_tls"] == {"port": neighbour_port, "works": {"result": True, "reason": None}}
     assert len(neighbour.connections) == 1
 
 

@@ -118,10 +118,14 @@ static struct probe_step finish(struct probe *p, enum probe_phase phase, size_t 
 /* The greeting's list, which a clear session learns from; and what stands behind it. */
 static struct span overhear_greeting(struct probe *p, struct span window)
 {
+    enum sieve_reply reply;
     size_t take;
 
-    if (p->approach.phase != APPROACH_AT_GREETING ||
-        sieve_list_find(window, &take) != SIEVE_REPLY_OK)
+    if (p->approach.phase != APPROACH_AT_GREETING)
+        return (struct span){0};
+    reply = sieve_list_find(window, &take);
+    p->has_greeted = reply == SIEVE_REPLY_OK || reply == SIEVE_REPLY_NO || reply == SIEVE_REPLY_BYE;
+    if (reply != SIEVE_REPLY_OK)
         return (struct span){0};
     if (probe_is_on_its_way(p))
         sieve_list_learn(window, &p->clear);

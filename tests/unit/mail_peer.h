@@ -65,6 +65,7 @@ enum mail_goodbye {
     MAIL_GOODBYE,
     MAIL_GOODBYE_CLOSES, /* without a word */
     MAIL_GOODBYE_SILENT, /* it stays, too */
+    MAIL_GOODBYE_SLOW,   /* later than the scout would wait */
 };
 
 enum mail_header {
@@ -78,18 +79,19 @@ struct mail_manner {
     bool is_implicit;
     bool is_silent;                 /* it accepts, and says nothing */
     bool hangs_up;                  /* before any word */
-    unsigned patience;              /* so many connections, and then it hangs up; 0: any */
+    unsigned patience;              /* so many connections; then it answers EHLO with 421. 0: any */
     const char *greeting;           /* NULL: a good one */
     const char *answer_to_tls;      /* NULL: the go-ahead */
     const char *answer_to_injected; /* in place of the go-ahead, if more came with STARTTLS */
     bool lacks_starttls;
-    bool remembers;     /* what came in one segment with STARTTLS is executed inside TLS */
-    bool sips;          /* lines where the handshake belongs are, too */
-    bool stalls;        /* in the handshake */
-    bool closes_in_tls; /* with the first command */
-    bool drips;         /* its greeting, for ever */
-    bool babbles;       /* in answer to EHLO inside TLS, for ever */
-    bool is_open_relay;
+    bool remembers;             /* what came in one segment with STARTTLS is executed inside TLS */
+    bool sips;                  /* lines where the handshake belongs are, too */
+    bool stalls;                /* in the handshake */
+    bool closes_in_tls;         /* with the first command */
+    bool drips;                 /* its greeting, for ever */
+    bool babbles;               /* in answer to EHLO inside TLS, for ever */
+    const char *answer_to_rcpt; /* NULL: it does not relay */
+    bool waits_for_tls; /* where the handshake belongs nothing else is read, and nothing said */
     enum mail_goodbye goodbye;
     enum mail_header header;
 };
@@ -162,7 +164,11 @@ static inline void mail_note(struct mail_peer *p, const char *line)
 
 static inline bool mail_secure(struct mail_peer *p)
 {
-    if (p->manner->stalls) {
+    char first = 22;
+
+    if (p->manner->waits_for_tls)
+        (void)!recv(p->fd, &first, 1, MSG_PEEK);
+    if (p->manner->stalls || first != 22) {
         while (mail_read(p))
             p->len = 0;
         return false;
@@ -201,6 +207,7 @@ static inline bool mail_start_tls(struct mail_peer *p)
 static inline bool mail_goodbye(struct mail_peer *p)
 {
     switch (p->manner->goodbye) {
+    case MAIL_GOODBYE_SLOW: poll(NULL, 0, MAIL_PAUSE_MS * 3 / 2); /* fall through */
     case MAIL_GOODBYE: mail_say(p, "221 bye\r\n"); break;
     case MAIL_GOODBYE_CLOSES: break;
     case MAIL_GOODBYE_SILENT:
@@ -213,6 +220,10 @@ static inline bool mail_goodbye(struct mail_peer *p)
 
 static inline bool mail_hello(struct mail_peer *p)
 {
+    if (p->manner->patience > 0 && p->heard->connections > p->manner->patience) {
+        mail_say(p, "421 too many\r\n");
+        return false;
+    }
     if (p->ssl == NULL && !p->manner->is_implicit) {
         mail_say(p, p->manner->lacks_starttls ? "250 peer\r\n" : "250-peer\r\n250 STARTTLS\r\n");
         return true;
@@ -242,7 +253,8 @@ static inline bool mail_answer(struct mail_peer *p, const char *line)
     if (strncmp(line, "QUIT", 4) == 0)
         return mail_goodbye(p);
     if (strncmp(line, "RCPT", 4) == 0)
-        mail_say(p, m->is_open_relay ? "250 ok\r\n" : "554 5.7.1 relay access denied\r\n");
+        mail_say(p, m->answer_to_rcpt != NULL ? m->answer_to_rcpt
+                                              : "554 5.7.1 relay access denied\r\n");
     else if (strncmp(line, "NOOP", 4) == 0 || strncmp(line, "MAIL", 4) == 0 ||
              strncmp(line, "RSET", 4) == 0)
         mail_say(p, "250 done\r\n");
@@ -284,7 +296,7 @@ static inline void mail_talk(struct mail_peer *p)
     const struct mail_manner *m = p->manner;
     char line[4096];
 
-    if (m->hangs_up || (m->patience > 0 && p->heard->connections > m->patience))
+    if (m->hangs_up)
         return;
     if (m->is_silent) {
         while (mail_read(p))

@@ -147,6 +147,26 @@ static void dialogues(void **state)
             look(&row[i], cut);
 }
 
+/* Whoever answers at all is told from other protocols. */
+static void a_greeting_is_one_though_it_turns_away(void **state)
+{
+    static const struct {
+        const char *hears;
+        bool has_greeted;
+    } greeting[] = {{LIST, true},         {"BYE \"no\"\r\n", true}, {"NO\r\n", true},
+                    {"\"A\"\r\n", false}, {"220 x\r\n", false},     {"* OK\r\n", false}};
+
+    for (size_t i = 0; i < sizeof greeting / sizeof *greeting; i++) {
+        const struct probe_wish wish = {.learns = false};
+        struct probe p;
+
+        managesieve_protocol.probe_init(&p, &wish);
+        assert_true(managesieve_protocol.probe_step(&p, span_of(greeting[i].hears)).state <=
+                    PROBE_SICK);
+        assert_int_equal(p.has_greeted, greeting[i].has_greeted);
+    }
+}
+
 static void it_decides_within_its_window(void **state)
 {
     static char text[PROBE_WINDOW];
@@ -168,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dialogues),
+        cmocka_unit_test(a_greeting_is_one_though_it_turns_away),
         cmocka_unit_test(it_decides_within_its_window),
     };
 

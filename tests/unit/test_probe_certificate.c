@@ -224,6 +224,12 @@ static void a_weak_authority_is_not_trusted(void **state)
     assert_string_equal(c.why, "CA certificate key too weak");
     assert_false(c.is_weak);
     X509_free(weak);
+    weak = authority(between_key, "Between", "Root", root_key, 9);
+    assert_true(X509_sign(weak, root_key, EVP_sha1()) > 0);
+    c = read_for("mx.example", trusted, false, leaf, weak, NULL);
+    assert_int_equal(c.trust, PROBE_DISTRUSTED);
+    assert_string_equal(c.why, "CA signature digest algorithm too weak");
+    X509_free(weak);
     X509_free(x);
     EVP_PKEY_free(small);
 }

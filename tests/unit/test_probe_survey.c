@@ -216,10 +216,14 @@ static void a_server_that_resumes_none(void **state)
 
 static void relaying_is_asked_for_inside_tls(void **state)
 {
-    survey(&(const struct mail_manner){.is_open_relay = true}, RELAY);
+    survey(&(const struct mail_manner){.answer_to_rcpt = "250 ok\r\n"}, RELAY);
     assert_int_equal(facts.relay, PROBE_RELAY_ACCEPTED);
     assert_string_equal(facts.relay_answer, "250 ok");
     assert_non_null(strstr(heard.verbs, "EHLO STARTTLS EHLO EHLO MAIL RCPT RSET QUIT"));
+    /* All attempts are more steps than are kept. */
+    survey(&(const struct mail_manner){.answer_to_rcpt = "450 later\r\n"}, RELAY);
+    assert_int_equal(facts.relay, PROBE_RELAY_UNKNOWN);
+    assert_string_equal(facts.relay_answer, "450 later");
     survey(&(const struct mail_manner){.lacks_starttls = true}, RELAY);
     assert_int_equal(facts.relay, PROBE_RELAY_REFUSED);
     assert_string_equal(facts.relay_answer, "554 5.7.1 relay access denied");
@@ -354,12 +358,14 @@ static void what_becomes_of_a_command_that_is_put_in(void **state)
          PROBE_FATE_UNDECIDED,
          PROBE_FATE_REFUSED,
          "no answer in time"},
-        {{.patience = 2}, PROBE_FATE_UNDECIDED, PROBE_FATE_UNDECIDED, "it closed the connection"},
+        {{.patience = 2}, PROBE_FATE_UNDECIDED, PROBE_FATE_UNDECIDED, "it says 421"},
+        {{.goodbye = MAIL_GOODBYE_SLOW}, PROBE_FATE_FORGOTTEN, PROBE_FATE_REFUSED, ""},
+        /* What hangs is at an end, too. */
+        {{.waits_for_tls = true}, PROBE_FATE_FORGOTTEN, PROBE_FATE_REFUSED, ""},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        survey(&rows[i].manner,
-               rows[i].manner.goodbye == MAIL_GOODBYE_SILENT ? (unsigned)HURRIED : 0);
+        survey(&rows[i].manner, HURRIED);
         assert_int_equal(facts.look.reach, PROBE_SECURED);
         assert_int_equal(facts.at_once.fate, rows[i].at_once);
         assert_int_equal(facts.behind.fate, rows[i].behind);
@@ -399,7 +405,7 @@ static void who_limits_connections_is_not_judged(void **state)
     assert_int_equal(facts.at_once.fate, PROBE_FATE_UNDECIDED);
     assert_int_equal(facts.version[PROBE_TLSV1_3].outcome, PROBE_UNDECIDED);
     assert_int_equal(facts.relay, PROBE_RELAY_UNKNOWN);
-    assert_string_equal(facts.relay_answer, "it closed the connection");
+    assert_string_equal(facts.relay_answer, "it says 421");
 }
 
 /* ---- PROXY headers ---- */
@@ -424,8 +430,14 @@ static void who_wants_a_header_gets_one(void **state)
         assert_int_equal(facts.proxy_v2.outcome, h == MAIL_HEADER_V2 ? PROBE_YES : PROBE_NO);
         assert_int_equal(facts.resumption.outcome, PROBE_YES);
         assert_int_equal(facts.at_once.fate, PROBE_FATE_FORGOTTEN);
+        assert_int_equal(heard.connections, 7);
+        assert_int_equal(heard.handshakes, 3); /* a header can be judged without */
         has_steps("connect greeting EHLO STARTTLS handshake EHLO EHLO QUIT ");
     }
+    survey(&(const struct mail_manner){.header = MAIL_HEADER_V2, .goodbye = MAIL_GOODBYE_CLOSES},
+           PROXY | HURRIED);
+    assert_int_equal(facts.proxy_v2.outcome, PROBE_UNDECIDED);
+    assert_false(facts.is_behind_proxy);
     survey(&(const struct mail_manner){.header = MAIL_HEADER_V2}, HURRIED);
     assert_int_equal(facts.look.reach, PROBE_CONNECTED);
     assert_int_equal(facts.proxy_v2.outcome, PROBE_UNTRIED);
@@ -433,29 +445,40 @@ static void who_wants_a_header_gets_one(void **state)
 
 /* ---- the neighbour ---- */
 
-static void survey_beside(const struct mail_manner *beside, unsigned wishes)
+static void survey_beside(const struct mail_manner *manner, const struct mail_manner *beside,
+                          unsigned wishes)
 {
     struct mail_peer peer, neighbour;
 
-    mail_peer_start(&peer, &(const struct mail_manner){.greeting = NULL}, ctx);
+    mail_peer_start(&peer, manner, ctx);
     mail_peer_start(&neighbour, beside, ctx);
     options.port = protocol.clear_port = peer.port;
     protocol.implicit_port = neighbour.port;
     survey_address("127.0.0.1", wishes);
     assert_true(facts.look.is_good);
-    assert_int_equal(facts.implicit_port, neighbour.port);
     mail_peer_stop(&peer);
     mail_peer_stop(&neighbour);
 }
 
 static void the_neighbour_is_looked_at_where_ports_are_well_known(void **state)
 {
-    survey_beside(&(const struct mail_manner){.is_implicit = true}, 0);
+    const struct mail_manner good = {.greeting = NULL}, secure = {.is_implicit = true};
+    const struct mail_manner behind = {.header = MAIL_HEADER_V1};
+
+    survey_beside(&good, &secure, 0);
+    assert_int_equal(facts.implicit_port, protocol.implicit_port);
     assert_int_equal(facts.implicit.outcome, PROBE_YES);
-    survey_beside(&(const struct mail_manner){.greeting = NULL}, 0);
+    survey_beside(&good, &good, 0);
     assert_int_equal(facts.implicit.outcome, PROBE_UNDECIDED);
     assert_string_not_equal(facts.implicit.why, "");
-    protocol.implicit_port = options.port = 1;
+    /* It has a listener of its own, with rules of its own. */
+    survey_beside(&behind, &secure, PROXY | HURRIED);
+    assert_true(facts.is_behind_proxy);
+    assert_int_equal(facts.implicit.outcome, PROBE_YES);
+    survey_beside(&secure, &secure, IMPLICIT);
+    assert_int_equal(facts.implicit_port, 0);
+    assert_int_equal(facts.implicit.outcome, PROBE_UNTRIED);
+    protocol.clear_port = 1;
 }
 
 static void a_neighbour_that_is_not_there(void **state)
@@ -484,6 +507,44 @@ static void a_neighbour_that_is_not_there(void **state)
     assert_string_equal(facts.implicit.why, "Connection refused");
     mail_peer_stop(&peer);
     protocol.clear_port = 1;
+}
+
+/* ---- one after the other ---- */
+
+static void no_address_inherits_what_another_had(void **state)
+{
+    const union board_address address = address_of("127.0.0.1");
+    const struct mail_manner behind = {.header = MAIL_HEADER_V2}, good = {.greeting = NULL};
+    SSL_CTX *forgetful = make_context();
+    struct mail_peer first, second;
+    char why[160];
+    struct probe_survey *s;
+
+    SSL_CTX_set_num_tickets(forgetful, 0);
+    mail_peer_start(&first, &behind, ctx);
+    mail_peer_start(&second, &good, forgetful);
+    options.protocol = &protocol;
+    options.tls = BACKEND_TLS_STARTTLS;
+    options.versions = options.relay_test = options.trace = false;
+    options.proxy = true;
+    s = probe_survey_new(&options, why, sizeof why);
+    assert_non_null(s);
+    is_hurried = true;
+    options.port = first.port;
+    probe_survey_address(s, &address, &facts);
+    assert_true(facts.is_behind_proxy);
+    assert_int_equal(facts.resumption.outcome, PROBE_YES);
+    ahead_ms += 60000; /* --watch */
+    options.port = second.port;
+    probe_survey_address(s, &address, &facts);
+    is_hurried = false;
+    assert_true(facts.look.is_good);
+    assert_false(facts.is_behind_proxy);
+    assert_int_equal(facts.resumption.outcome, PROBE_NO);
+    probe_survey_free(s);
+    mail_peer_stop(&first);
+    mail_peer_stop(&second);
+    SSL_CTX_free(forgetful);
 }
 
 /* ---- hostile ones ---- */
@@ -587,6 +648,7 @@ int main(void)
         cmocka_unit_test(who_wants_a_header_gets_one),
         cmocka_unit_test(the_neighbour_is_looked_at_where_ports_are_well_known),
         cmocka_unit_test(a_neighbour_that_is_not_there),
+        cmocka_unit_test(no_address_inherits_what_another_had),
         cmocka_unit_test(who_speaks_for_ever_is_left),
         cmocka_unit_test(long_chains_are_read_and_endless_ones_refused),
         cmocka_unit_test(the_dialogue_can_be_read),

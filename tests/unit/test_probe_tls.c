@@ -22,18 +22,23 @@ static void write_file(const char *path, const char *text)
     fclose(f);
 }
 
-static void make_leaf(const char *type, int to)
+static void write_leaf(void)
 {
     char *pem;
 
-    EVP_PKEY_free(leaf_key);
-    X509_free(leaf);
-    leaf_key = peer_key(type);
-    leaf = peer_x509(leaf_key, NAME, "DNS:" NAME, -9, to, NULL, NULL);
     X509_up_ref(leaf);
     pem = peer_x509_pem(leaf);
     write_file(ca, pem);
     free(pem);
+}
+
+static void make_leaf(const char *type, int to)
+{
+    EVP_PKEY_free(leaf_key);
+    X509_free(leaf);
+    leaf_key = peer_key(type);
+    leaf = peer_x509(leaf_key, NAME, "DNS:" NAME, -9, to, NULL, NULL);
+    write_leaf();
 }
 
 static struct probe_tls *make(const char *name)
@@ -273,6 +278,34 @@ static void no_certificate_is_refused(void **state)
     make_leaf("EC", 9);
 }
 
+/* A leaf that is named itself: by --ca it is trusted, among the system's it would need an issuer. */
+static void whoever_is_named_by_ca_is_trusted(void **state)
+{
+    EVP_PKEY *issuer = peer_key("EC");
+    struct outcome o;
+
+    X509_free(leaf);
+    leaf = peer_x509(leaf_key, NAME, "DNS:" NAME, -1, 9, "Issuer", issuer);
+    write_leaf();
+    for (int i = 0; i < 2; i++) {
+        const bool is_named = i == 0;
+        SSL_CTX *ctx = server(TLS1_3_VERSION, 0, NULL, NULL);
+        char why[160];
+        struct probe_tls *t;
+
+        setenv("SSL_CERT_FILE", ca, 1);
+        t = probe_tls_new(is_named ? ca : NULL, NAME, why, sizeof why);
+        assert_non_null(t);
+        o = shake(t, ctx, PROBE_VERSIONS, false);
+        assert_int_equal(o.c.trust, is_named ? PROBE_TRUSTED : PROBE_ISSUER_MISSING);
+        probe_tls_free(t);
+        SSL_CTX_free(ctx);
+    }
+    unsetenv("SSL_CERT_FILE");
+    EVP_PKEY_free(issuer);
+    make_leaf("EC", 9);
+}
+
 /* RFC 6066, section 3. */
 static void names_are_asked_for_and_addresses_are_not(void **state)
 {
@@ -324,6 +357,7 @@ int main(void)
         cmocka_unit_test(a_session_is_kept_however_the_connection_ended),
         cmocka_unit_test(a_server_may_give_none),
         cmocka_unit_test(no_certificate_is_refused),
+        cmocka_unit_test(whoever_is_named_by_ca_is_trusted),
         cmocka_unit_test(names_are_asked_for_and_addresses_are_not),
         cmocka_unit_test(what_is_wrong_with_authorities_is_a_sentence),
         cmocka_unit_test(no_file_narrows_what_is_asked_for), /* the last: OpenSSL has read it */
