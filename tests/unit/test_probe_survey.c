@@ -540,7 +540,7 @@ static void no_address_inherits_what_another_had(void **state)
     is_hurried = false;
     assert_true(facts.look.is_good);
     assert_false(facts.is_behind_proxy);
-    assert_int_equal(facts.resumption.outcome, PROBE_NO);
+    assert_string_equal(facts.resumption.why, "it gives no session to be resumed");
     probe_survey_free(s);
     mail_peer_stop(&first);
     mail_peer_stop(&second);
