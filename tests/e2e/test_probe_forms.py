@@ -191,7 +191,8 @@ def test_a_watch_tells_news_at_length(backend, chains, directory, hasty):  # noq
     out = directory / "out"
     with out.open("wb") as to:
         process = subprocess.Popen([PROGRAM, "probe", "smtp", behind.address, "--ca", chains.ca, "--servername", "localhost",
-                                    "--watch"], stdout=to, env=hasty)
+                                    "--watch"], stdout=to, env=hasty,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell's & ignores it
     lines = lambda pattern: len(re.findall(pattern, out.read_text()))  # noqa: E731
     good, bad = r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ok$", r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  problem$"
     eventually(lambda: lines(good) >= 2, what="two minutes")
