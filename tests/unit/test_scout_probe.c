@@ -119,11 +119,12 @@ static void a_goodbye_is_waited_for_where_somebody_looks_on(void **state)
 static void no_address_is_no_look(void **state)
 {
     const struct probe_wish wish = {.hostname = "mail.example"};
+    const union board_address none = {.any = {.sa_family = AF_UNSPEC}};
 
     look_at(&silent, NULL, NULL);
     assert_true(look.is_late);
     memset(&got, 0, sizeof got);
-    scout_probe_start(&look, &wish, NULL, 0);
+    scout_probe_start(&look, &wish, &none, 0);
     assert_int_equal(got.calls, 1);
     assert_string_equal(got.why, "its name has no address");
     assert_false(look.is_late);
