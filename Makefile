@@ -113,8 +113,9 @@ $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# Archives last, as linkers want them, whatever else a target needs.
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(ARCHIVES)
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 
 # The module of docs/protocols.md, and a starttlsd whose registry has a row for it. It is never installed.
 $(filter $(B)/tests/unit/test_example_%,$(UNIT)): $(EXAMPLE)
@@ -133,7 +134,7 @@ $(DIFFER): $(DIFFER).o $(B)/libprotocols.a
 # Fuzzers meet no socket and no TLS.
 $(filter $(B)/tests/fuzz/fuzz_example,$(FUZZERS)): $(EXAMPLE)
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libconfig.a $(B)/libprotocols.a
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -linih
+	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih
 
 # Read for its warnings alone.
 $(B)/%.read: %.c $(B)/flags
