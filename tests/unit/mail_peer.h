@@ -206,15 +206,14 @@ static inline bool mail_start_tls(struct mail_peer *p)
 
 static inline bool mail_goodbye(struct mail_peer *p)
 {
-    switch (p->manner->goodbye) {
-    case MAIL_GOODBYE_SLOW: poll(NULL, 0, MAIL_PAUSE_MS * 3 / 2); /* fall through */
-    case MAIL_GOODBYE: mail_say(p, "221 bye\r\n"); break;
-    case MAIL_GOODBYE_CLOSES: break;
-    case MAIL_GOODBYE_SILENT:
-        while (mail_read(p))
-            p->len = 0;
-        break;
-    }
+    const enum mail_goodbye goodbye = p->manner->goodbye;
+
+    while (goodbye == MAIL_GOODBYE_SILENT && mail_read(p))
+        p->len = 0;
+    if (goodbye == MAIL_GOODBYE_SLOW)
+        poll(NULL, 0, MAIL_PAUSE_MS * 3 / 2);
+    if (goodbye == MAIL_GOODBYE || goodbye == MAIL_GOODBYE_SLOW)
+        mail_say(p, "221 bye\r\n");
     return false;
 }
 
