@@ -212,7 +212,8 @@ static void try_relay(struct probe_survey *s, struct probe_facts *f)
 static void go_on_in_tls(struct probe_survey *s, struct probe_facts *f)
 {
     f->resumption = try_resumption(s);
-    if (s->options->tls != BACKEND_TLS_STARTTLS)
+    /* Who does not go on with us in any case says nothing on what is put in. */
+    if (s->options->tls != BACKEND_TLS_STARTTLS || !f->look.is_good)
         return;
     f->at_once = try_injection(s, PROBE_INJECT_AT_ONCE, "a command in one segment with STARTTLS");
     f->behind = try_injection(s, PROBE_INJECT_BEHIND, "a command behind the go-ahead for TLS");

@@ -345,15 +345,14 @@ static void what_becomes_of_a_command_that_is_put_in(void **state)
     static const struct {
         struct mail_manner manner;
         enum probe_fate at_once, behind;
-        const char *why; /* of at_once; NULL: whatever */
+        const char *why; /* of at_once */
     } rows[] = {
         {{.remembers = true}, PROBE_FATE_EXECUTED, PROBE_FATE_REFUSED, "250 done"},
         {{.sips = true}, PROBE_FATE_FORGOTTEN, PROBE_FATE_EXECUTED, ""},
-        {{.closes_in_tls = true},
+        {{.goodbye = MAIL_GOODBYE_CLOSES},
          PROBE_FATE_REFUSED,
          PROBE_FATE_REFUSED,
          "it closed the connection inside TLS"},
-        {{.goodbye = MAIL_GOODBYE_CLOSES}, PROBE_FATE_REFUSED, PROBE_FATE_REFUSED, NULL},
         {{.goodbye = MAIL_GOODBYE_SILENT},
          PROBE_FATE_UNDECIDED,
          PROBE_FATE_REFUSED,
@@ -369,9 +368,13 @@ static void what_becomes_of_a_command_that_is_put_in(void **state)
         assert_int_equal(facts.look.reach, PROBE_SECURED);
         assert_int_equal(facts.at_once.fate, rows[i].at_once);
         assert_int_equal(facts.behind.fate, rows[i].behind);
-        if (rows[i].why != NULL)
-            assert_string_equal(facts.at_once.why, rows[i].why);
+        assert_string_equal(facts.at_once.why, rows[i].why);
     }
+    survey(&(const struct mail_manner){.closes_in_tls = true}, 0);
+    assert_int_equal(facts.look.reach, PROBE_SECURED);
+    assert_false(facts.look.is_good);
+    assert_int_equal(facts.at_once.fate, PROBE_FATE_UNTRIED);
+    assert_int_equal(facts.behind.fate, PROBE_FATE_UNTRIED);
 }
 
 /* Of what is put in alone: a look does not see it. */
