@@ -50,7 +50,7 @@ class TlsMailboxes(PublicMailboxes):
 
 
 @pytest.fixture(scope="module")
-def world(shared_directory, real_server, certificates):
+def world(own_machines, shared_directory, real_server, certificates):
     """`host`, the gateway's machine; on one side `old`, where servers without TLS and clients are, on the other a provider
     that has TLS; their `inboxes`."""
     for name in ("nginx", "stunnel", "perdition"):
