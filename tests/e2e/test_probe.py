@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 
 from backends import Backend, Script
+from conftest import unavailable
 from dovecot import DovecotMailboxes
 from exim import Exim
 from gateway import PROGRAM
@@ -292,7 +293,7 @@ def secure_postfix(real_server, chains):
 @pytest.fixture(scope="module")
 def secure_dovecot(real_server, chains):
     if not DovecotMailboxes.is_there():
-        pytest.skip("dovecot is not installed (make deps)")
+        unavailable("dovecot is not installed (make deps)")
     return real_server(DovecotMailboxes, chains.whole)
 
 
