@@ -38,4 +38,10 @@ static inline uint32_t pool_used(const struct pool *p)
     return p->made - p->free_count;
 }
 
+/* More than half of them: not for all at once, and not for long. */
+static inline bool pool_is_scarce(const struct pool *p)
+{
+    return pool_used(p) > p->ceiling / 2;
+}
+
 #endif

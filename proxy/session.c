@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The life of a session: what its sockets and its timer say is turned into events for the module,
- * and after every event one function decides what to wait for. Its beginning: session_open.c;
+/* The life of a session: what its sockets and its timer say is turned into events for the module.
+ * What it waits for behind each of them: session_wait.c; its beginning: session_open.c;
  * verdicts: session_verdict.c; the way to the backend: session_connect.c; behind the login:
  * session_tunnel.c; the end: session_end.c. */
 #include "proxy/session.h"
@@ -9,173 +9,10 @@
 #include "proxy/session_log.h"
 #include "proxy/snapshot_learned.h"
 
-#define LINGER_MS       2000 /* for the client to read our last words */
-#define RESOLVE_POLL_MS 50   /* the resolver is still at work: look again */
-#define GONE_POLL_MS    1000 /* is a client that nobody reads still there? */
-
 void session_set_phase(struct session *s, enum phase phase)
 {
     s->phase = phase;
     s->phase_since = deadline_now();
-}
-
-/* ---- what to wait for ---- */
-
-/* Replies flow while commands are stuck, or both sides would wait for each other; commands wait for
- * both. */
-static bool has_room(const struct session *s, enum side from)
-{
-    const struct stream *reads = from == SIDE_CLIENT ? &s->client : &s->backend;
-    const struct stream *writes = from == SIDE_CLIENT ? &s->backend : &s->client;
-    const size_t owed_max = s->phase == PHASE_TUNNEL ? SESSION_OWED_TUNNEL_MAX : SESSION_OWED_MAX;
-
-    return !stream_has_out(writes) && stream_can_write(writes) && reads->out.len <= owed_max;
-}
-
-/* Octets of this side are welcome now. */
-static bool is_read(const struct session *s, enum side side)
-{
-    if (s->is_held[side] || s->has_ended[side] || !has_room(s, side))
-        return false;
-    switch (s->phase) {
-    case PHASE_HEADER: return false;
-    case PHASE_PREAMBLE: return side == SIDE_CLIENT;
-    case PHASE_HANDSHAKE: return false;
-    case PHASE_BACKEND: return side == SIDE_BACKEND && s->backend_state == BACKEND_STATE_CONNECTED;
-    case PHASE_GATE:
-    case PHASE_TUNNEL: return true;
-    case PHASE_CLOSING: return false;
-    }
-    return false;
-}
-
-/* There is something to show that no poll will announce. */
-static bool has_unshown(struct session *s, enum side side)
-{
-    struct stream *stream = session_stream(s, side);
-
-    return s->is_again[side] || s->has_more[side] || (stream->is_eof && !s->has_ended[side]);
-}
-
-static void watch_exactly(struct session *s, ev_io *io, int events)
-{
-    struct ev_loop *loop = s->engine->loop;
-
-    ev_io_stop(loop, io);
-    if (events == 0)
-        return;
-    ev_io_modify(io, events);
-    ev_io_start(loop, io);
-}
-
-/* A side that is not to be read stays watched until it speaks: most holds are over before that, and
- * every change costs a system call. */
-static void watch(struct session *s, ev_io *io, int events)
-{
-    int now = ev_is_active(io) ? io->events & (EV_READ | EV_WRITE) : 0;
-
-    if (now != events && now != (events | EV_READ))
-        watch_exactly(s, io, events);
-}
-
-/* It has spoken: not to be asked again before it is to be read. */
-static void note_ready(struct session *s, enum side side, ev_io *io, int revents, int wanted)
-{
-    if ((revents & EV_READ) == 0)
-        return;
-    s->is_ready[side] = true;
-    if ((wanted & EV_READ) == 0)
-        watch_exactly(s, io, wanted);
-}
-
-static int client_events(const struct session *s)
-{
-    int events = stream_has_out(&s->client) ? EV_WRITE : 0;
-
-    if (s->phase == PHASE_HANDSHAKE)
-        return events | (s->task.is_queued ? 0 : EV_READ);
-    if (s->phase == PHASE_HEADER)
-        return EV_READ;
-    if (s->phase == PHASE_CLOSING || is_read(s, SIDE_CLIENT))
-        return events | (s->client.is_wire_eof ? 0 : EV_READ);
-    return events;
-}
-
-static int backend_events(const struct session *s)
-{
-    int events = stream_has_out(&s->backend) ? EV_WRITE : 0;
-
-    if (s->backend_state == BACKEND_STATE_SHAKING)
-        return events | (s->task.is_queued ? 0 : EV_READ);
-    if (is_read(s, SIDE_BACKEND) && !s->backend.is_wire_eof)
-        events |= EV_READ;
-    return events;
-}
-
-static ev_tstamp backend_due(const struct session *s)
-{
-    const struct service *c = s->service->config;
-
-    switch (s->backend_state) {
-    case BACKEND_STATE_WAITING: return deadline_now() + RESOLVE_POLL_MS / 1000.;
-    case BACKEND_STATE_QUEUED: return deadline_after(s->phase_since, QUOTA_WAIT_MS);
-    case BACKEND_STATE_SHAKING:
-    case BACKEND_STATE_CONNECTED: return deadline_after(s->phase_since, c->greeting_timeout_ms);
-    case BACKEND_STATE_NONE:
-    case BACKEND_STATE_CONNECTING: return DEADLINE_NEVER; /* the dial has a clock of its own */
-    }
-    return DEADLINE_NEVER;
-}
-
-static ev_tstamp gate_due(const struct session *s)
-{
-    const struct service *c = s->service->config;
-    ev_tstamp login = DEADLINE_NEVER;
-    ev_tstamp now_due = s->waiting == WAITING_BACKEND
-                            ? deadline_after(s->owed_since, c->backend_timeout_ms)
-                            : deadline_after(s->active, c->idle_timeout_ms);
-
-    if (!s->is_admitted)
-        login = deadline_after(s->phase_since, c->login_timeout_ms);
-    return login < now_due ? login : now_due;
-}
-
-/* When this session has waited long enough, as things stand. */
-static ev_tstamp due(const struct session *s)
-{
-    /* For our last words alone: as long as for reading them. */
-    if (s->busy != END_NONE && (s->phase == PHASE_HEADER || s->phase == PHASE_HANDSHAKE))
-        return deadline_after(s->phase_since, LINGER_MS);
-    switch (s->phase) {
-    case PHASE_HEADER: return session_header_due(s);
-    case PHASE_PREAMBLE:
-        return deadline_after(s->phase_since, s->service->config->preamble_timeout_ms);
-    case PHASE_HANDSHAKE:
-        return deadline_after(s->phase_since, s->service->config->handshake_timeout_ms);
-    case PHASE_BACKEND: return backend_due(s);
-    case PHASE_GATE: return gate_due(s);
-    case PHASE_TUNNEL: return session_tunnel_due(s);
-    case PHASE_CLOSING: return deadline_after(s->phase_since, LINGER_MS);
-    }
-    return DEADLINE_NEVER;
-}
-
-/* The client has spoken and is not to be read: nothing will announce that it has gone. */
-static bool is_unwatched(struct session *s)
-{
-    if (s->phase != PHASE_BACKEND && s->phase != PHASE_GATE && s->phase != PHASE_TUNNEL)
-        return false;
-    return !ev_is_active(&s->client_io) || (s->client_io.events & EV_READ) == 0;
-}
-
-/* When to look again. */
-static ev_tstamp wake_up(struct session *s)
-{
-    ev_tstamp at = due(s), look = DEADLINE_NEVER;
-
-    if (is_unwatched(s))
-        look = deadline_after(deadline_now(), GONE_POLL_MS);
-    return look < at ? look : at;
 }
 
 static void note_waiting(struct session *s)
@@ -258,13 +95,7 @@ void session_rearm(struct session *s)
     if (s->client.fd < 0)
         return; /* on its way to burial */
     note_waiting(s);
-    watch(s, &s->client_io, client_events(s));
-    if (s->backend.fd >= 0)
-        watch(s, &s->backend_io, backend_events(s));
-    deadline_set(&s->deadline, s->engine->loop, wake_up(s));
-    for (enum side side = SIDE_CLIENT; side <= SIDE_BACKEND; side++)
-        if (is_read(s, side) && has_unshown(s, side))
-            engine_soon(s->engine, &s->task);
+    session_wait(s);
 }
 
 /* Octets count when they are dealt with: a line that never ends is silence. */
@@ -314,7 +145,7 @@ static void feed_module(struct session *s, enum side side)
 
 static void feed(struct session *s, enum side side)
 {
-    if (!is_read(s, side) || !(s->is_ready[side] || has_unshown(s, side)))
+    if (!session_is_read(s, side) || !(s->is_ready[side] || session_has_unshown(s, side)))
         return;
     if (s->phase == PHASE_TUNNEL)
         session_relay(s, side);
@@ -372,9 +203,20 @@ static void shake(struct session *s)
  * only closed its half may still want our replies. */
 static bool is_gone(struct session *s)
 {
-    if (!is_unwatched(s) || !stream_is_reset(&s->client))
+    if (!session_is_unwatched(s) || !stream_is_reset(&s->client))
         return false;
     session_lose(s, SIDE_CLIENT);
+    session_rearm(s);
+    return true;
+}
+
+/* Whoever pins blocks that others need, and takes nothing. */
+static bool is_cut_off(struct session *s)
+{
+    if (!session_is_hogging(s))
+        return false;
+    session_log_failed(s, "the client takes nothing, and buffers are scarce");
+    session_break(s, END_TIMEOUT);
     session_rearm(s);
     return true;
 }
@@ -419,7 +261,7 @@ static void on_client(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct session *s = w->data;
 
-    note_ready(s, SIDE_CLIENT, w, revents, client_events(s));
+    session_note_ready(s, SIDE_CLIENT, revents);
     switch (s->phase) {
     case PHASE_HEADER:
         session_read_header(s);
@@ -446,7 +288,7 @@ static void on_backend(struct ev_loop *loop, ev_io *w, int revents)
 {
     struct session *s = w->data;
 
-    note_ready(s, SIDE_BACKEND, w, revents, backend_events(s));
+    session_note_ready(s, SIDE_BACKEND, revents);
     if (s->backend_state == BACKEND_STATE_SHAKING) {
         shake_on(s, SIDE_BACKEND, revents);
         return;
@@ -459,9 +301,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
     struct session *s = w->data;
 
-    if (is_gone(s))
+    if (is_gone(s) || is_cut_off(s))
         return;
-    if (due(s) > deadline_now() && s->backend_state != BACKEND_STATE_WAITING) {
+    if (session_due(s) > deadline_now() && s->backend_state != BACKEND_STATE_WAITING) {
         session_rearm(s);
         return;
     }

@@ -79,6 +79,8 @@ struct session {
     ev_tstamp opened, phase_since; /* by deadline_now */
     ev_tstamp active, owed_since;  /* octets were last dealt with; the backend owes an answer */
     uint32_t idle_timeout_ms;      /* of the tunnel */
+    ev_tstamp stalled_since; /* the client had taken `taken` octets; NEVER: it owes no reading */
+    uint64_t taken;
 
     enum end end;
     enum end busy;    /* it is here to be told this and no more; END_NONE: it is served */
@@ -152,8 +154,29 @@ void session_init_machine(struct session *s, bool is_secure);
 /* Its sockets and its timer call back from here on. */
 void session_listen(struct session *s, int client);
 
-/* The one place that decides what the session waits for; the last act of every callback. */
+/* Write what is to be written, and wait for what is needed next; the last act of every callback. */
 void session_rearm(struct session *s);
+
+/* The one place that decides what the session waits for. */
+void session_wait(struct session *s);
+
+/* Octets of this side are welcome now. */
+bool session_is_read(const struct session *s, enum side side);
+
+/* There is something to show that no poll will announce. */
+bool session_has_unshown(struct session *s, enum side side);
+
+/* If its socket was announced readable: not to be asked again before it is to be read. */
+void session_note_ready(struct session *s, enum side side, int revents);
+
+/* When this session has waited long enough, as things stand. */
+ev_tstamp session_due(const struct session *s);
+
+/* The client has spoken and is not to be read: nothing will announce that it has gone. */
+bool session_is_unwatched(struct session *s);
+
+/* Blocks are scarce, and the client pins some and has taken next to nothing for a while. */
+bool session_is_hogging(const struct session *s);
 
 /* Connect to the next address that is left to try, when it is this session's turn; called again when
  * it is. Without an address tells EVENT_BACKEND_FAILED; where too many wait, EVENT_BUSY. */

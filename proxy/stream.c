@@ -16,7 +16,7 @@
 static enum stream_result read_clear(struct stream *s, bool is_ready, bool is_bulk, size_t *len)
 {
     struct scratch *scratch = s->scratch;
-    const size_t limit = wire_window_max(is_bulk && !wire_is_scarce(scratch->blocks));
+    const size_t limit = wire_window_max(is_bulk && !pool_is_scarce(scratch->blocks));
 
     if (is_ready && !s->is_wire_eof && *len < limit) {
         size_t got = wire_receive(s, scratch->window + *len, limit - *len);

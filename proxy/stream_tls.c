@@ -75,7 +75,7 @@ static size_t sealed_wanted(const struct stream *s, bool is_bulk)
 {
     size_t have = s->scratch->sealed_to, want = RECORD_MAX, record = s->records.record_size;
 
-    if (is_bulk && record > 0 && !wire_is_scarce(s->scratch->blocks)) {
+    if (is_bulk && record > 0 && !pool_is_scarce(s->scratch->blocks)) {
         want = RECORDS_OPENED_MAX * record;
         if (want > READ_BUDGET)
             want = READ_BUDGET / record * record;

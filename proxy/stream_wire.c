@@ -41,11 +41,6 @@ bool wire_keep_out(struct stream *s, struct span octets)
            wire_fail(s, STREAM_OUT_OF_MEMORY, pool_is_empty);
 }
 
-bool wire_is_scarce(const struct pool *blocks)
-{
-    return pool_used(blocks) > blocks->ceiling / 2;
-}
-
 size_t wire_window_max(bool is_bulk)
 {
     return is_bulk ? READ_BUDGET : WINDOW_MAX;

@@ -15,9 +15,6 @@ bool wire_fail_errno(struct stream *s, int error);
 /* The pool is empty, and input is lost. Always false. */
 bool wire_starve(struct stream *s);
 
-/* What is read may have to be kept: not by all at once. */
-bool wire_is_scarce(const struct pool *blocks);
-
 /* How far the window may be filled: who does not take what is there gets no more of it to keep. */
 size_t wire_window_max(bool is_bulk);
 

@@ -72,6 +72,13 @@ def tunnels(gateway, backend):
     return start
 
 
+def enter_narrow(server):
+    """One whose kernel takes next to nothing that it has not read."""
+    client = enter(server, is_tls=False)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return client
+
+
 def octets(client, length):
     """So many, or fewer at the end of the connection."""
     got = [client.pending]
@@ -168,6 +175,26 @@ def test_who_does_not_read_stops_the_other(tunnels):
         time.sleep(1)
         assert resident(worker) < before + (40_000 if SANITIZED else 2000)  # of 30 MB
         assert digest(octets(client, len(body))) == digest(body)
+
+
+def test_who_pins_scarce_buffers_and_takes_nothing_is_cut_off(tunnels):
+    """Three hundred who ask and do not read leave less than half of the 1024 blocks; a slow reader notices nothing."""
+    body = big_body(30 << 20)
+    server, script = tunnels(lambda connection: connection.send(body), {"workers": 1, "max_sessions": 500}, tls="none")
+    got = []
+    with enter(server, is_tls=False) as slow, contextlib.ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(enter_narrow(server))
+            got.append(octets(slow, 20_000))
+        while not server.events("session.end"):
+            got.append(octets(slow, 20_000))
+            time.sleep(0.1)
+        cut_off = server.events("session.end")
+        assert {(end["end"], end["phase"]) for end in cut_off} == {("timeout", "tunnel")}
+        assert len(cut_off) < 200  # until there are enough again
+        got.append(octets(slow, len(body)))
+        assert b"".join(got) == body
+    assert all("takes nothing" in failed["reason"] for failed in server.events("session.failed"))
 
 
 @pytest.mark.root
