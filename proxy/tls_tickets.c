@@ -54,8 +54,15 @@ static int seal(const struct tls_tickets *t, unsigned char *name, unsigned char 
     return 1;
 }
 
+/* In TLS 1.3 a client should use no ticket twice (RFC 8446, appendix C.4): without another it shakes
+ * hands in full every second time. */
+static bool is_renewed(const SSL *ssl, uint32_t key)
+{
+    return key > 0 || SSL_version(ssl) >= TLS1_3_VERSION;
+}
+
 /* 1: good, 2: good, and the client gets a new one, 0: not ours, -1: failed. */
-static int open_sealed(const struct tls_tickets *t, const unsigned char *name,
+static int open_sealed(const struct tls_tickets *t, const SSL *ssl, const unsigned char *name,
                        const unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *hmac)
 {
     for (uint32_t i = 0; i < t->keys.count; i++) {
@@ -66,7 +73,7 @@ static int open_sealed(const struct tls_tickets *t, const unsigned char *name,
         if (!start_hmac(hmac, key) ||
             EVP_DecryptInit_ex(cipher, t->cipher, NULL, key->aes, iv) != 1)
             return -1;
-        return i == 0 ? 1 : 2;
+        return is_renewed(ssl, i) ? 2 : 1;
     }
     return 0;
 }
@@ -76,7 +83,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 {
     const struct tls_tickets *t = tickets_of(ssl);
 
-    return is_new ? seal(t, name, iv, cipher, hmac) : open_sealed(t, name, iv, cipher, hmac);
+    return is_new ? seal(t, name, iv, cipher, hmac) : open_sealed(t, ssl, name, iv, cipher, hmac);
 }
 
 bool tls_ticket_keys_rotate(struct tls_ticket_keys *keys, uint32_t keep)

@@ -129,6 +129,22 @@ static void older_key_opens_and_renews(void **state)
     tls_context_free(ctx);
 }
 
+/* RFC 8446, appendix C.4: a client should use no ticket twice, so it needs another each time. */
+static void each_resumption_brings_the_next_ticket(void **state)
+{
+    SSL_CTX *ctx = context(&mx, 7200);
+    SSL_SESSION *session = ticket_of(ctx, TLS1_3_VERSION, NULL);
+    bool is_renewed;
+
+    assert_true(resumes(ctx, TLS1_3_VERSION, session, &is_renewed));
+    assert_true(is_renewed);
+    /* TLS 1.2 says nothing like that, and a new one would cost octets. */
+    session = ticket_of(ctx, TLS1_2_VERSION, NULL);
+    assert_true(resumes(ctx, TLS1_2_VERSION, session, &is_renewed));
+    assert_false(is_renewed);
+    tls_context_free(ctx);
+}
+
 static void key_that_left_opens_nothing(void **state)
 {
     SSL_CTX *ctx = context(&mx, 7200);
@@ -237,6 +253,7 @@ int main(void)
         cmocka_unit_test(ticket_of_a_second_certificate_resumes),
         cmocka_unit_test(ticket_of_one_service_opens_no_other),
         cmocka_unit_test(older_key_opens_and_renews),
+        cmocka_unit_test(each_resumption_brings_the_next_ticket),
         cmocka_unit_test(key_that_left_opens_nothing),
         cmocka_unit_test(tickets_end_with_their_lifetime),
         cmocka_unit_test(no_tickets_where_none_are_wanted_or_none_can_be_made),
