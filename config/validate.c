@@ -2,6 +2,8 @@
 /* Rules between keys: what is required, what contradicts, what an administrator should know. */
 #include "config/validate.h"
 
+#include <string.h>
+
 #include "config/endpoint.h"
 #include "config/network.h"
 #include "config/validate_backend.h"
@@ -130,6 +132,24 @@ static void require_relay(const struct loaded *l, const struct section *s,
                     "required, and not written: the backend sees every client come from "
                     "starttlsd's own address, and a backend that trusts this address would send "
                     "anybody's mail to anywhere (an open relay)");
+}
+
+/* `yes` is a domain to the letter, and hardly meant as one. */
+static void check_relay(const struct loaded *l, const struct section *s,
+                        const struct service *service, struct diagnosis *d)
+{
+    const struct parse p = {.setting = loaded_find(l, s, "relay"), .d = d};
+    struct walk w;
+
+    if (p.setting == NULL || service->policy.relay != RELAY_DOMAINS)
+        return;
+    for (w = walk_begin(&p); walk_next(&w);)
+        if (memchr(w.word.data, '.', w.word.len) == NULL &&
+            !span_equals(w.word, span_of("localhost")))
+            diagnosis_warning(d, w.at.setting->origin, s->title, "relay",
+                              "write domains in full, as in example.com, or `login`, or `backend`",
+                              "`%.*s` is taken for a domain: mail for USER@%.*s passes",
+                              (int)w.word.len, w.word.data, (int)w.word.len, w.word.data);
 }
 
 /* Nobody can log in where nobody is told that it is possible. */
@@ -301,6 +321,7 @@ void validate(const struct loaded *l, struct diagnosis *d)
         check_plaintext(s, service, d);
         check_ports(s, service, d);
         require_relay(l, s, service, d);
+        check_relay(l, s, service, d);
         check_logins(l, s, service, d);
         check_commands(l, s, service, d);
         check_networks(l, s, service, d);

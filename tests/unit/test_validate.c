@@ -34,6 +34,10 @@
     "allow: `" inner "` is never let in: `deny` has " outer ", and wins; with `allow` all others " \
     "are closed anyway; take that out of `deny`"
 
+#define NO_DOMAIN(word)                                                                            \
+    "relay: `" word "` is taken for a domain: mail for USER@" word " passes; write domains in "    \
+    "full, as in example.com, or `login`, or `backend`"
+
 static const struct row refused[] = {
     /* what is required */
     ROW("[service mx]\nprotocol = smtp\nlisten = *:2525\nbackend = b:25\nrelay = backend\n",
@@ -125,6 +129,10 @@ static const struct row warned[] = {
     ROW(BARE "relay = login\nlisten = *:587\nhide_capabilities = DSN auth\n",
         "a.ini:9: [service mx] hide_capabilities: hides `auth`, and with `relay = login` clients "
         "must log in; take `AUTH` out of the list"),
+    ROW(BARE "listen = *:25\nrelay = example.com\nrelay = yes\n",
+        "a.ini:9: [service mx] " NO_DOMAIN("yes")),
+    ROW("[defaults]\nrelay = true\n" BARE "listen = *:25\n",
+        "a.ini:2: [service mx] " NO_DOMAIN("true")),
     ROW(SERVICE "allow = 192.0.2.0/24 198.51.100.0/24\ndeny = 192.0.0.0/16\n",
         "a.ini:7: [service mx] " DENIED("192.0.2.0/24", "192.0.0.0/16")),
     ROW(SERVICE "allow = 192.0.2.1\ndeny = 192.0.2.1\n",
@@ -148,6 +156,7 @@ static void what_is_well_is_not_complained_of(void **state)
         SPAN(SERVICE "policy = opportunistic\nplaintext_auth = refuse\n"),
         SPAN(SERVICE "policy = opportunistic\nplaintext_auth = allow\ncapabilities = DSN\n"),
         SPAN(SERVICE "allow = 192.0.0.0/16\ndeny = 192.0.0.0/24 ::/0\nallow_commands = XADR\n"),
+        SPAN(BARE "relay = localhost example.org\nlisten = *:25\n"),
         SPAN(BARE "relay = backend\nhide_capabilities = AUTH\nlisten = *:25\n"),
         /* What [defaults] says is meant for those whom it fits. */
         SPAN("[defaults]\npolicy = opportunistic\nplaintext_auth = allow\ncertificate = d.pem\n"
