@@ -165,6 +165,9 @@ MUST_CHECK struct config *config_load(const char *path, const struct config_sour
 struct config *config_examine(const char *path, const struct config_source *source,
                               const char *fqdn, struct diagnosis *d);
 
+/* What to do about a main file that is not there. */
+#define CONFIG_FILE_REMEDY "write it, or name another with --config"
+
 /* For those who ask, what would be noise at every start: warnings alone. */
 void config_advise(const struct config *config, struct diagnosis *d);
 

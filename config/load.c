@@ -261,7 +261,8 @@ static void read_file(struct loader *loader, const char *path, struct origin nam
     struct span text;
 
     if (!loader->source->read(loader->source->context, path, &text, &error)) {
-        diagnosis_error(loader->d, named_at, NULL, f.is_included ? "include" : NULL, NULL,
+        diagnosis_error(loader->d, named_at, NULL, f.is_included ? "include" : NULL,
+                        f.is_included ? "name a file that can be read" : CONFIG_FILE_REMEDY,
                         "%s%scannot be read: %s", f.is_included ? path : "",
                         f.is_included ? " " : "", error == NULL ? "unknown error" : error);
         return;

@@ -124,7 +124,8 @@ static int run_check(const struct options *o)
     int status = EXIT_CANNOT;
 
     if (access(path, R_OK) != 0)
-        fprintf(stderr, "%s: cannot be read: %s\n", path, strerror(errno));
+        fprintf(stderr, "%s: cannot be read: %s; " CONFIG_FILE_REMEDY "\n", path,
+                disk_error(errno));
     else if (!tls_library_start())
         fputs("starttlsd check: OpenSSL does not start\n", stderr);
     else

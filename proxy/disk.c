@@ -23,6 +23,11 @@ struct disk_file {
     size_t size; /* of the allocation */
 };
 
+const char *disk_error(int error)
+{
+    return error == EACCES && geteuid() != 0 ? "Permission denied (try sudo)" : strerror(error);
+}
+
 void disk_source_init(struct disk_source *disk)
 {
     disk->last = NULL;
@@ -87,7 +92,7 @@ static const char *append_file(struct disk_file *f, const char *path)
     struct stat st;
 
     if (fd < 0)
-        return strerror(errno);
+        return disk_error(errno);
     if (fstat(fd, &st) != 0)
         error = strerror(errno);
     else if (S_ISDIR(st.st_mode))

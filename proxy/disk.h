@@ -14,6 +14,9 @@ struct disk_source {
     struct disk_file *last;
 };
 
+/* What an errno of opening a file means, with the remedy where another user is one. */
+const char *disk_error(int error);
+
 void disk_source_init(struct disk_source *disk);
 
 /* Wipes all texts, since keys are among them. */

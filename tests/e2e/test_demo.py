@@ -106,6 +106,14 @@ def test_check_says_what_is_wrong_and_where(directory):
     assert f"{ini}:6: [service mx] certificate: " in done.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_who_has_written_no_configuration_is_told_what_to_do(command):
+    done = subprocess.run([PROGRAM, command, "--config", "/nonexistent"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 3
+    assert done.stderr == ("/nonexistent: cannot be read: No such file or directory; "
+                           "write it, or name another with --config\n")
+
+
 def test_what_check_dumps_loads_again_to_the_same(example):
     def dump():
         return subprocess.run([PROGRAM, "check", "--config", example, "--dump"], capture_output=True, text=True, check=True,

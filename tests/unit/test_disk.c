@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Files from the disk: whole, once, and nothing but files. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,6 +114,19 @@ static void what_is_no_file_is_refused_at_once(void **state)
     disk_source_clear(&disk);
 }
 
+/* Of whom root's files are kept from, most know no other way. */
+static void who_may_not_read_is_told_how(void **state)
+{
+    if (geteuid() == 0)
+        assert_int_equal(seteuid(65534), 0);
+    assert_string_equal(disk_error(EACCES), "Permission denied (try sudo)");
+    assert_string_equal(disk_error(ENOENT), "No such file or directory");
+    if (getuid() != 0)
+        return;
+    assert_int_equal(seteuid(0), 0);
+    assert_string_equal(disk_error(EACCES), "Permission denied");
+}
+
 static void the_machine_has_a_name(void **state)
 {
     const char *name = machine_fqdn();
@@ -176,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_file_is_read_whole_up_to_the_limit),
         cmocka_unit_test(a_file_is_read_once),
         cmocka_unit_test(what_is_no_file_is_refused_at_once),
+        cmocka_unit_test(who_may_not_read_is_told_how),
         cmocka_unit_test(the_machine_has_a_name),
         cmocka_unit_test(authorities_come_from_where_openssl_looks),
     };

@@ -372,7 +372,8 @@ static void includes_that_mean_nothing_are_refused(void **state)
         const char *main, *other, *wrong;
     } rows[] = {
         {"include = gone.ini\n" SERVICE, "",
-         "x/a.ini:1: include: x/gone.ini cannot be read: No such file or directory"},
+         "x/a.ini:1: include: x/gone.ini cannot be read: No such file or directory; "
+         "name a file that can be read"},
         {"include = *.ini\n" SERVICE, "",
          "x/a.ini:1: include: `*.ini` is a pattern; name each file on a line of its own"},
         {"include = b.ini\ninclude = b.ini\n" SERVICE, "",
@@ -409,7 +410,8 @@ static void a_file_that_is_not_there_is_one_complaint(void **state)
     assert_null(config_load("b.ini", &source, "x", d));
     assert_int_equal(diagnosis_count(d), 1);
     assert_string_equal(diagnosis_line(d, 0, &is_error),
-                        "b.ini: cannot be read: No such file or directory");
+                        "b.ini: cannot be read: No such file or directory; "
+                        "write it, or name another with --config");
     diagnosis_free(d);
 }
 
