@@ -234,6 +234,21 @@ static void check_backend(struct look *l, size_t index)
     }
 }
 
+/* In the clear, where a backend may keep its logins to itself. */
+static bool has_unused_starttls(const struct look *l)
+{
+    static const struct span words[] = {SPAN("STARTTLS"), SPAN("STLS")};
+    struct span capability;
+    size_t at = 0;
+
+    while (l->service->policy.backend_tls == BACKEND_TLS_NONE &&
+           learned_next(&l->common, &at, &capability))
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            if (span_equals(learned_keyword(capability), words[i]))
+                return true;
+    return false;
+}
+
 static void tell_no_logins(struct look *l)
 {
     const bool takes_mail = l->service->protocol->has_relay;
@@ -247,6 +262,11 @@ static void tell_no_logins(struct look *l)
                                    " this machine");
     if (!takes_mail)
         report_advice(l->report, "without TLS (Dovecot: login_trusted_networks)");
+    if (has_unused_starttls(l))
+        report_advice(l->report, "or write backend_tls = starttls: inside TLS it may offer more");
+    if (takes_mail)
+        report_advice(l->report,
+                      "or name the domains it takes mail for, as in relay = example.org");
 }
 
 /* Inside TLS the backend that a client meets may offer more. */

@@ -215,8 +215,22 @@ def test_a_submission_service_without_logins(backend, check):
     status, report, _ = check(backend(script), relay="login")
     assert status == 1
     assert verdicts(report, "problem") == ["relay = login, and no way to log in"]
+    assert "or name the domains it takes mail for, as in relay = example.org" in report
+    assert "backend_tls" not in report, "it knows no TLS"
     status, report, _ = check(backend(Guarded()), relay="login")
     assert status == 0
+
+
+@pytest.mark.parametrize("script, tls, is_unused", [
+    (Guarded, b"STARTTLS", True), (ImapScript, b"STARTTLS", True), (Pop3Script, b"STLS", True), (ImapScript, b"ID", False)])
+def test_logins_that_may_be_offered_inside_tls(backend, check, script, tls, is_unused):
+    behind = script()
+    behind.ehlo = b"250-backend\r\n250 %b\r\n" % tls
+    behind.capability, behind.capabilities = b"IMAP4rev1 LOGINDISABLED " + tls, tls + b"\r\n"
+    keys = {"relay": "login"} if script is Guarded else {"protocol": script.__name__[:4].lower()}
+    status, report, _ = check(backend(behind), **keys)
+    assert status == 1 and "no way to log in" in report
+    assert ("write backend_tls = starttls: inside TLS it may offer more" in report) == is_unused
 
 
 def test_not_there(check, free_port):
@@ -441,7 +455,7 @@ def test_any_user_may_ask(backend, check, directory, certificates):
     (directory / "cert.pem").chmod(0o644)
     status, report, errors = check(backend(Guarded()), certificate=f"{directory}/cert.pem {directory}/key.pem",
                                    command=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
-    assert status == 1 and "key.pem" in errors
+    assert status == 1 and "key.pem: Permission denied (try sudo); name a file that can be read" in errors
     assert "127.0.0.1: 220 backend ESMTP" in verdicts(report, "ok")
 
 
