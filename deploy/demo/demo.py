@@ -106,7 +106,7 @@ def stop(processes):
 def start(program, directory, processes):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "7",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "30",
          "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ports = {name: free_port(first) for name, first in
