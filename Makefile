@@ -91,15 +91,18 @@ deps: ## install what building, testing and `make lint` need (Debian packages)
 
 # ---- Building -----------------------------------------------------------------------------------
 
+# A word stands for each command; `make V=1` shows them whole, `make -s` nothing.
+say = $(if $(filter 1,$(V))$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo '  $(1)  $(@:$(B)/%=%)';)
+
 $(B)/starttlsd: $(B)/proxy/main.o $(ARCHIVES)
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/libprotocols.a: $(PROTOCOLS)
 $(B)/libconfig.a: $(CONFIG)
 $(B)/libproxy.a: $(PROXY)
 $(B)/lib%.a:
-	rm -f $@
-	$(AR) rcs $@ $^
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $^
 
 # What a compiler is told is a prerequisite: a new version or new flags rebuild.
 FLAGS := $(shell mkdir -p $(B); printf '%s\n' '$(CC) $(subst ','\'',$(COMPILE)) $(CPPFLAGS) $(CFLAGS)' >$(B)/flags.new; \
@@ -107,39 +110,39 @@ FLAGS := $(shell mkdir -p $(B); printf '%s\n' '$(CC) $(subst ','\'',$(COMPILE)) 
 
 $(B)/protocols/%.o: protocols/%.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) -D_GNU_SOURCE $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # Archives last, as linkers want them, whatever else a target needs.
 $(B)/tests/unit/test_%: $(B)/tests/unit/test_%.o $(PLAY) $(ARCHIVES)
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
+	$(call say,LD)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 
 # The module of docs/protocols.md, and a starttlsd whose registry has a row for it. It is never installed.
 $(filter $(B)/tests/unit/test_example_%,$(UNIT)): $(EXAMPLE)
 $(B)/example/registry.c: protocols/registry.c
 	@mkdir -p $(@D)
-	sed -e 's|^#include.*|&\n#include "tests/example_protocol/managesieve.h"|' \
+	@sed -e 's|^#include.*|&\n#include "tests/example_protocol/managesieve.h"|' \
 	    -e 's|^    &pop3_protocol,|&\n    \&managesieve_protocol,|' $< >$@
 $(B)/example/registry.o: $(B)/example/registry.c
-	$(CC) $(COMPILE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call say,CC)$(CC) $(COMPILE) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(B)/example/starttlsd: $(B)/proxy/main.o $(B)/example/registry.o $(EXAMPLE) $(ARCHIVES)
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(DIFFER): $(DIFFER).o $(B)/libprotocols.a
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^
+	$(call say,LD)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -o $@ $^
 
 # Fuzzers meet no socket and no TLS.
 $(filter $(B)/tests/fuzz/fuzz_example,$(FUZZERS)): $(EXAMPLE)
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libconfig.a $(B)/libprotocols.a
-	$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih
+	$(call say,LD)$(CC) $(CFLAGS) $(LINK) $(LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) -linih
 
 # Read for its warnings alone.
 $(B)/%.read: %.c $(B)/flags
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MT $@ -MF $@.d -fsyntax-only $<
+	$(call say,CC)$(CC) -D_GNU_SOURCE $(COMPILE) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MT $@ -MF $@.d -fsyntax-only $<
 	@touch $@
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

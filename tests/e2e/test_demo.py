@@ -137,10 +137,23 @@ def test_the_command_line(words, code):
     assert (done.stderr if code else done.stdout).strip()
 
 
-def test_install(directory):
-    done = subprocess.run(["make", "-s", "-C", ROOT, "install", f"DESTDIR={directory}", "prefix=/usr"],
-                          capture_output=True, text=True, timeout=300)
+def make(*words):
+    done = subprocess.run(["make", "-C", ROOT, *words], capture_output=True, text=True, timeout=300,
+                          env={key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "V")})
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("words, says", [((), r"  CC  protocols/line\.o\n"), (("V=1",), r"\S+ .*-std=c11 .* protocols/line\.c\n"),
+                                         (("-s",), "")])
+def test_make_says_a_word_a_command(directory, words, says):
+    said = make("--no-print-directory", f"B={directory}", f"{directory}/protocols/line.o", *words)
+    assert re.fullmatch(says, said), said
+    assert (directory / "protocols/line.o").exists()
+
+
+def test_install(directory):
+    make("-s", "install", f"DESTDIR={directory}", "prefix=/usr")
     for name in ("sbin/starttlsd", "lib/systemd/system/starttlsd.service", "lib/sysusers.d/starttlsd.conf",
                  "share/doc/starttlsd/README.md", *(f"share/doc/starttlsd/examples/{path.name}" for path in EXAMPLES)):
         assert (directory / "usr" / name).exists(), name
