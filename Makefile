@@ -219,6 +219,11 @@ install: all ## honours DESTDIR and prefix
 	cp -R deploy/fail2ban/. $(DESTDIR)$(docdir)/examples/fail2ban
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md docs/*.json $(DESTDIR)$(docdir)
 
+uninstall: ## take away what `make install` has put; the configuration is left
+	rm -f $(addprefix $(DESTDIR),$(bindir)/starttlsd $(sbindir)/starttlsd $(unitdir)/starttlsd.service $(sysusersdir)/starttlsd.conf)
+	rm -rf $(DESTDIR)$(docdir)
+	@echo '/etc/starttlsd is left, and so is the user starttlsd'
+
 dist: ## a release archive of what is committed, in build/
 	@mkdir -p build
 	git archive --prefix=starttlsd-$(VERSION)/ HEAD | gzip -9n >build/starttlsd-$(VERSION).tar.gz
@@ -231,5 +236,5 @@ help: ## this text
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1 /p' Makefile | while read -r target text; do \
 	    printf '  make %-8s %s\n' "$$target" "$$text"; done
 
-.PHONY: all demo test peers deps verdicts unit $(UNIT:%=run-%) differential e2e asan fuzz bench example fuzzers objects readings lint format docs install dist clean help
+.PHONY: all demo test peers deps verdicts unit $(UNIT:%=run-%) differential e2e asan fuzz bench example fuzzers objects readings lint format docs install uninstall dist clean help
 .SECONDARY:

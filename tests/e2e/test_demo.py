@@ -160,6 +160,11 @@ def test_install(directory):
     assert os.readlink(directory / "usr/bin/starttlsd") == "/usr/sbin/starttlsd"
     unit = (directory / "usr/lib/systemd/system/starttlsd.service").read_text()
     assert "ExecStart=/usr/sbin/starttlsd run" in unit
+    ini = directory / "etc/starttlsd/starttlsd.ini"
+    ini.parent.mkdir(parents=True)
+    ini.touch()
+    assert "/etc/starttlsd is left" in make("-s", "uninstall", f"DESTDIR={directory}", "prefix=/usr")
+    assert [path for path in directory.rglob("*") if not path.is_dir()] == [ini]
 
 
 @pytest.mark.root
