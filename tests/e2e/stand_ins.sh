@@ -5,7 +5,7 @@
 
 as_they_are='starttlsd openssl swaks curl mkdir install chmod chown cp cat sleep echo grep tail head kill fail2ban-regex
     fail2ban-client postconf sort systemd-sysusers uniq . for'
-stand_ins='sudo apt-get make systemctl journalctl docker certbot lego acme.sh'
+stand_ins='sudo apt-get git cd make systemctl journalctl docker certbot lego acme.sh'
 
 check_known() {
     local words=$1 word
@@ -32,6 +32,14 @@ apt-get() {
     for package; do
         [[ $package == -* ]] || dpkg-query -W -f '${db:Status-Status}\n' "$package" | grep -qx installed || return 1
     done
+}
+
+# Where it is cloned to is where we are.
+git() {
+    [[ $* == 'clone URL starttlsd' ]]
+}
+cd() {
+    [[ $* == starttlsd ]] || builtin cd "$@"
 }
 
 # `make demo` is test_demo.py's, and `make test` is what runs this: that there are such targets is all that is left.
