@@ -9,6 +9,7 @@ enum argument {
     ARGUMENT_NONE,
     ARGUMENT_OPTIONAL,
     ARGUMENT_NEEDED,
+    ARGUMENT_WORDS,    /* optional, and said again word by word: any blank between them will do */
     ARGUMENT_VERBATIM, /* needed; blanks and eight bits are part of it: passwords have them */
 };
 
@@ -21,7 +22,7 @@ struct row {
 
 static const struct row rows[] = {
     {SPAN("CAPA"), VERB_CAPA, ARGUMENT_NONE, SPAN("")},
-    {SPAN("AUTH"), VERB_AUTH, ARGUMENT_OPTIONAL, SPAN("SASL")},
+    {SPAN("AUTH"), VERB_AUTH, ARGUMENT_WORDS, SPAN("SASL")},
     {SPAN("USER"), VERB_USER, ARGUMENT_VERBATIM, SPAN("USER")},
     {SPAN("PASS"), VERB_PASS, ARGUMENT_VERBATIM, SPAN("USER")},
     {SPAN("APOP"), VERB_APOP, ARGUMENT_NEEDED, SPAN("APOP")},
@@ -70,15 +71,23 @@ static bool is_seven_bit(struct span s)
     return true;
 }
 
+/* HTAB separates arguments to one reader, and is part of one to another: by RFC 1939, section 3, only SP
+ * separates them, and HTAB, which does not print, is in none. */
+static bool is_plain(struct span s)
+{
+    return is_seven_bit(s) && (s.len == 0 || memchr(s.data, '\t', s.len) == NULL);
+}
+
 static bool is_well_formed(enum argument argument, struct span given)
 {
     switch (argument) {
     case ARGUMENT_NONE: return given.len == 0;
-    case ARGUMENT_NEEDED: return given.len > 0 && is_seven_bit(given);
+    case ARGUMENT_NEEDED: return given.len > 0 && is_plain(given);
+    case ARGUMENT_WORDS: return is_seven_bit(given);
     case ARGUMENT_VERBATIM: return given.len > 0;
     case ARGUMENT_OPTIONAL: break;
     }
-    return is_seven_bit(given);
+    return is_plain(given);
 }
 
 static const struct row *find(struct span word)

@@ -123,6 +123,7 @@ static void apop_needs_the_backends_greeting(void **state)
         {BACKEND(OK), TO_CLIENT(OK), TO_BACKEND("STAT\r\n"), NOTES(AUTH_OK), TUNNELS},
     };
     static const struct turn failed[] = {
+        {CLIENT("APOP a\tb 0f\r\n"), TO_CLIENT("-ERR Syntax error in the command\r\n")},
         {CLIENT("APOP a 0f\r\n"), TO_BACKEND("APOP a 0f\r\n")},
         {BACKEND("-ERR no\r\n"), TO_CLIENT("-ERR no\r\n"), NOTES(AUTH_FAILED)},
     };

@@ -58,7 +58,7 @@ class Client:
         self.say(self.case(b'PASS') + b' ' + password, only='+OK' if self.rng.random() < 0.8 else None)
 
     def apop(self):
-        self.say(self.case(b'APOP') + b' ' + (b'user c4c9334bac560ecc979e58001b3e22fb' if not self.lies() else self.rng.choice([b'a', b'a b c', b'\xfc x', b' a  b '])))
+        self.say(self.case(b'APOP') + b' ' + (b'user c4c9334bac560ecc979e58001b3e22fb' if not self.lies() else self.rng.choice([b'a', b'a b c', b'a\tb c', b'\xfc x', b' a  b '])))
 
     def auth(self):
         rng = self.rng
