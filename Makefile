@@ -6,6 +6,7 @@ VERSION := 0.1.0
 prefix      ?= /usr/local
 bindir      ?= $(prefix)/bin
 sbindir     ?= $(prefix)/sbin
+mandir      ?= $(prefix)/share/man
 docdir      ?= $(prefix)/share/doc/starttlsd
 unitdir     ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
@@ -208,19 +209,25 @@ docs: $(B)/starttlsd ## write docs/configuration.md anew from the table of keys
 
 # ---- Shipping -----------------------------------------------------------------------------------
 
-install: all ## honours DESTDIR and prefix
-	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(docdir)/examples/fail2ban)
+$(B)/starttlsd.ini.5: deploy/man/starttlsd.ini.awk docs/configuration.md
+	@awk -f $^ >$@
+
+install: all $(B)/starttlsd.ini.5 ## honours DESTDIR and prefix
+	install -d $(addprefix $(DESTDIR),$(bindir) $(sbindir) $(unitdir) $(sysusersdir) $(mandir)/man5 $(mandir)/man8 $(docdir)/examples/fail2ban)
 	install -m 0755 $(B)/starttlsd $(DESTDIR)$(sbindir)/starttlsd
 	ln -sf $(sbindir)/starttlsd $(DESTDIR)$(bindir)/starttlsd # `check` and `probe` are for everybody
 	install -m 0644 deploy/starttlsd.service $(DESTDIR)$(unitdir)/starttlsd.service
 	sed -i 's|/usr/sbin/starttlsd|$(sbindir)/starttlsd|' $(DESTDIR)$(unitdir)/starttlsd.service
 	install -m 0644 deploy/starttlsd.sysusers $(DESTDIR)$(sysusersdir)/starttlsd.conf
+	install -m 0644 $(B)/starttlsd.ini.5 $(DESTDIR)$(mandir)/man5/starttlsd.ini.5
+	install -m 0644 deploy/man/starttlsd.8 $(DESTDIR)$(mandir)/man8/starttlsd.8
 	install -m 0644 deploy/*.ini deploy/compose.yaml $(DESTDIR)$(docdir)/examples
 	cp -R deploy/fail2ban/. $(DESTDIR)$(docdir)/examples/fail2ban
 	install -m 0644 README.md CHANGELOG.md LICENSE docs/*.md docs/*.json $(DESTDIR)$(docdir)
 
 uninstall: ## take away what `make install` has put; the configuration is left
 	rm -f $(addprefix $(DESTDIR),$(bindir)/starttlsd $(sbindir)/starttlsd $(unitdir)/starttlsd.service $(sysusersdir)/starttlsd.conf)
+	rm -f $(addprefix $(DESTDIR)$(mandir)/,man5/starttlsd.ini.5 man8/starttlsd.8)
 	rm -rf $(DESTDIR)$(docdir)
 	@echo '/etc/starttlsd is left, and so is the user starttlsd'
 

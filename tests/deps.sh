@@ -6,7 +6,7 @@ set -eu
 
 demo='gcc libc6-dev make libssl-dev libev-dev libinih-dev openssl python3 curl swaks libnet-ssleay-perl'
 test='libcmocka-dev python3-pytest python3-pytest-xdist postfix dovecot-core dovecot-imapd dovecot-pop3d dovecot-managesieved msmtp isync fetchmail'
-test="$test strace procps util-linux iproute2 python3-jsonschema python3-yaml fail2ban systemd"
+test="$test strace procps util-linux iproute2 python3-jsonschema python3-yaml fail2ban systemd mandoc"
 develop='git clang clang-format libclang-rt-dev llvm cppcheck'
 
 case ${1:-} in
@@ -27,7 +27,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     cat >&2 <<TEXT
 starttlsd: this is no Debian, so nothing is installed for you. Needed are: a C11 compiler, GNU make, and
 the headers of OpenSSL 3.0 or later, libev 4 and inih; for the demo Python 3 and openssl; for the tests
-cmocka, pytest with xdist, Postfix, Dovecot, swaks, curl, msmtp, mbsync, fetchmail, strace, fail2ban. (Debian calls them: $wanted)
+cmocka, pytest with xdist, Postfix, Dovecot, swaks, curl, msmtp, mbsync, fetchmail, strace, fail2ban, mandoc. (Debian calls them: $wanted)
 TEXT
     exit 0
 fi

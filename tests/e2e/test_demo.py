@@ -155,7 +155,7 @@ def test_make_says_a_word_a_command(directory, words, says):
 def test_install(directory):
     make("-s", "install", f"DESTDIR={directory}", "prefix=/usr")
     for name in ("sbin/starttlsd", "lib/systemd/system/starttlsd.service", "lib/sysusers.d/starttlsd.conf",
-                 "share/doc/starttlsd/README.md", *(f"share/doc/starttlsd/examples/{path.name}" for path in EXAMPLES)):
+                 "share/doc/starttlsd/README.md", "share/man/man8/starttlsd.8", "share/man/man5/starttlsd.ini.5", *(f"share/doc/starttlsd/examples/{path.name}" for path in EXAMPLES)):
         assert (directory / "usr" / name).exists(), name
     assert os.readlink(directory / "usr/bin/starttlsd") == "/usr/sbin/starttlsd"
     unit = (directory / "usr/lib/systemd/system/starttlsd.service").read_text()

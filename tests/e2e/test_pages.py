@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: ISC
 """What README and docs/ say of the program is compared with its source; what they do is test_docs.py's."""
 import re
+import subprocess
 
 import pytest
 import yaml
 
-from documents import PAGES, ROOT, all_blocks, anchors, first_column, section
+from documents import PAGES, ROOT, all_blocks, anchors, blocks, first_column, section
+from gateway import PROGRAM
 
 # What a block may be. C is test_protocols.py's; the last is output, a picture, or somebody else's configuration.
 LANGUAGES = ("sh", "ini", "c", "")
@@ -87,3 +89,45 @@ def test_what_is_quoted_is_said():
     quoted += re.findall(r"`(\d{3} \d\.\d\.\d [^`]+)`", page.read_text())
     assert len(quoted) > 15
     assert [words for words in quoted if words not in said and not words.startswith("server.ready")] == []
+
+
+# ---- Manual pages ----------------------------------------------------------------------------------
+
+
+def said(*words):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def manual(shared_directory):
+    """The pages by name."""
+    made = shared_directory / "starttlsd.ini.5"
+    said("make", "-s", "-C", ROOT, f"B={shared_directory}", made)
+    return {"starttlsd": ROOT / "deploy/man/starttlsd.8", "starttlsd.ini": made}
+
+
+@pytest.mark.parametrize("name", ["starttlsd", "starttlsd.ini"])
+def test_a_manual_page_is_well_formed(manual, name):
+    assert said("mandoc", "-T", "lint", "-W", "warning", manual[name]) == ""
+
+
+def test_every_command_and_option_is_in_the_manual(manual):
+    text = said("mandoc", "-T", "markdown", manual["starttlsd"]).replace("\\", "").replace("*", "")
+    commands = re.findall(r"(?m)^  (\w+) ", said(PROGRAM, "--help"))
+    assert "probe" in commands
+    for command in commands:
+        part = re.search(rf"(?ms)^## [^\n]*\b{command}\b(.*?)^#", text)
+        assert part, command
+        for option in re.findall(r"(?m)^  (--[a-z-]+)", said(PROGRAM, command, "--help")):
+            assert re.search(rf"(?m)^{option}\b", part[1]), f"{command} {option}"
+
+
+def test_every_key_is_in_the_manual(manual):
+    text = manual["starttlsd.ini"].read_text()
+    keys = re.findall(r"(?m)^\| `(\w+)` \|", said(PROGRAM, "check", "--reference"))
+    assert len(keys) > 50
+    assert re.findall(r"(?m)^\.It Ic (\w+)$", text) == keys
+    example = re.search(r"(?ms)^\.Bd .*?\n(.*?)^\.Ed", text)[1]
+    assert example in [block.text for block in blocks(ROOT / "README.md", "ini")], "untried"
