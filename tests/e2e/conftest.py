@@ -398,6 +398,17 @@ def standing_pop3(standing_of):
     return standing_of(POP3)
 
 
+# How an INI file of several services begins; keys for [defaults] may follow.
+SEVERAL = """\
+[starttlsd]
+workers = 2
+drain_timeout = 5s
+
+[defaults]
+certificate = {certificate}
+"""
+
+
 def configuration(certificates, backend, port, process=None, name="mx", **service):
     """An INI file with one service."""
     process = {"workers": 2, "drain_timeout": "5s", "log_level": "info", **(process or {})}

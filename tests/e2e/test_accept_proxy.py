@@ -7,6 +7,7 @@ import pytest
 import proxy_protocol
 from backends import Backend
 from clients import Client, tls_context
+from conftest import SEVERAL
 from gateway import eventually
 from mailbox_scripts import ImapScript
 
@@ -21,13 +22,7 @@ HEADERS = {
                 "198.51.100.7", "192.0.2.1:25"),
     "v6_mapped": (proxy_protocol.v1("::ffff:198.51.100.7", "::ffff:192.0.2.1"), "198.51.100.7", "192.0.2.1:25"),
 }
-SERVICES = """
-[starttlsd]
-workers = 2
-drain_timeout = 5s
-
-[defaults]
-certificate = {certificate}
+SERVICES = SEVERAL + """\
 accept_proxy = 127.0.0.1 192.0.2.0/24
 
 [service mx]

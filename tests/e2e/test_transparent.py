@@ -10,6 +10,7 @@ import pytest
 
 import proxy_protocol
 from clients import Client, message
+from conftest import SEVERAL
 from dialects import IMAP, POP3
 from dovecot import DovecotMailboxes, PublicMailboxes
 from gateway import eventually, status
@@ -31,13 +32,7 @@ NO_HOSTS = ("0.0.0.0", "224.0.0.5", "255.255.255.255", "10.91.2.255")
 TOLD = (pathlib.Path(__file__).parents[2] / "docs/backends.md").read_text()
 TABLE, RULES = (re.findall(rf"^ip (?:-6 )?{kind} add .*", TOLD, re.MULTILINE) for kind in ("route", "rule"))
 
-SERVICES = """
-[starttlsd]
-workers = 2
-drain_timeout = 5s
-
-[defaults]
-certificate = {certificate}
+SERVICES = SEVERAL + """\
 identity = transparent
 
 [service mx]

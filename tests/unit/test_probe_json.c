@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "proxy/probe_json.h"
+#include "tests/unit/printed.h"
 #include "tests/unit/probe_sample.h"
 
 static struct probe_options options;
@@ -37,19 +38,12 @@ static char *report(size_t count, const char *why)
 
 static void expect(size_t count, const char *why, const char *text)
 {
-    char *seen = report(count, why);
-
-    assert_string_equal(seen, text);
-    free(seen);
+    printed_is(report(count, why), text);
 }
 
 static void expect_part(const char *part)
 {
-    char *seen = report(1, NULL);
-
-    if (strstr(seen, part) == NULL)
-        fail_msg("no '%s' in: %s", part, seen);
-    free(seen);
+    printed_has(report(1, NULL), part);
 }
 
 static void a_whole_report(void **state)

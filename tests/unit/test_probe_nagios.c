@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "proxy/probe_nagios.h"
+#include "tests/unit/printed.h"
 #include "tests/unit/probe_sample.h"
 
 static struct probe_options options;
@@ -33,8 +34,7 @@ static void expect(enum probe_nagios status, size_t count, const char *why, cons
         probe_judge(&options, &facts[i], true, SAMPLE_NOW, &findings[i]);
     probe_nagios_write(to, status, &options, facts, findings, count, SAMPLE_NOW, why);
     fclose(to);
-    assert_string_equal(seen, text);
-    free(seen);
+    printed_is(seen, text);
 }
 
 static void all_is_well(void **state)
@@ -116,8 +116,7 @@ static void nothing_but_a_reason(void **state)
 
     probe_nagios_write_unknown(to, "no memory | time=0");
     fclose(to);
-    assert_string_equal(seen, "STARTTLS UNKNOWN - no memory ! time=0\n");
-    free(seen);
+    printed_is(seen, "STARTTLS UNKNOWN - no memory ! time=0\n");
 }
 
 #define CASE(name) cmocka_unit_test_setup(name, begin)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "proxy/probe_text.h"
+#include "tests/unit/printed.h"
 #include "tests/unit/probe_sample.h"
 
 static struct probe_options options;
@@ -40,19 +41,12 @@ static char *report(size_t count, const char *why)
 
 static void expect(size_t count, const char *why, const char *text)
 {
-    char *seen = report(count, why);
-
-    assert_string_equal(seen, text);
-    free(seen);
+    printed_is(report(count, why), text);
 }
 
 static void expect_part(size_t count, const char *part)
 {
-    char *seen = report(count, NULL);
-
-    if (strstr(seen, part) == NULL)
-        fail_msg("no '%s' in: %s", part, seen);
-    free(seen);
+    printed_has(report(count, NULL), part);
 }
 
 /* The last line. */
