@@ -109,7 +109,7 @@ static enum note conclude(struct imap_server *s, const struct imap_response *r)
     enum note note = imap_is_login(s->verb) ? imap_auth_refused(s, r) : NOTE_NONE;
 
     if (s->verb == IMAP_AUTHENTICATE)
-        server_exchange_refused(&s->base);
+        server_refused(&s->base);
     if (s->turn == IMAP_TURN_GO_AHEAD) { /* the rest of it is still in the window */
         s->answered = s->frame_len;
         s->invited = 0;

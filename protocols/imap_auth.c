@@ -56,7 +56,7 @@ struct verdict imap_auth_response(struct imap_server *s, struct span window)
     s->turn = IMAP_TURN_ANSWER;
     s->is_cancelled = span_equals(line.text, (struct span)SPAN("*"));
     s->has_credentials = s->has_credentials || !s->is_cancelled;
-    server_exchange_line(&s->base, false, line.text.len + LINE_END.len, IMAP_LINE_PASS_MAX);
+    server_exchange_line(&s->base, line.text.len + LINE_END.len, IMAP_LINE_PASS_MAX);
     return verdict_send(
         SIDE_BACKEND, line.take,
         reply_join(s->base.space, EVENT_SPACE, (const struct span[]){line.text, LINE_END}, 2));

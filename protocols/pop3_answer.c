@@ -155,8 +155,7 @@ static struct verdict failure(struct pop3_server *p, struct span window, const s
     if (asked == PENDING_LOGIN ||
         ((asked == PENDING_AUTH || asked == PENDING_CANCELLED) && p->has_credentials))
         v.note = pop3_login_refused(p, line->text);
-    if (asked == PENDING_AUTH || asked == PENDING_CANCELLED)
-        server_exchange_refused(&p->base);
+    server_refused(&p->base);
     /* RFC 2449 is optional, but a client must learn of STLS. */
     if (asked == PENDING_CAPA && server_is_alone(p->base.policy, p->base.is_secure))
         v.text =

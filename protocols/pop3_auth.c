@@ -45,7 +45,7 @@ struct verdict pop3_auth_pass(struct pop3_server *p, const struct line *line, st
 
     pop3_expect(p, PENDING_AUTH);
     p->has_credentials = response.len > 0;
-    server_exchange_line(&p->base, true, text.len, POP3_COMMAND_PASS_MAX);
+    server_exchange_line(&p->base, text.len, POP3_COMMAND_PASS_MAX);
     return verdict_send(SIDE_BACKEND, line->take, text);
 }
 
@@ -80,7 +80,7 @@ struct verdict pop3_auth_response(struct pop3_server *p, struct span window)
         return cancel(p, line.take);
     p->has_credentials = true;
     p->input = INPUT_COMMAND;
-    server_exchange_line(&p->base, false, line.text.len + LINE_END.len, POP3_COMMAND_PASS_MAX);
+    server_exchange_line(&p->base, line.text.len + LINE_END.len, POP3_COMMAND_PASS_MAX);
     part[0] = line.text;
     return verdict_send(SIDE_BACKEND, line.take, reply_join(p->base.space, EVENT_SPACE, part, 2));
 }

@@ -135,6 +135,7 @@ static struct verdict pass(struct pop3_server *p, const struct line *line,
         return verdict_hold();
     if (command->verb == VERB_AUTH && command->argument.len > 0)
         return pop3_auth_pass(p, line, command->argument);
+    p->base.is_doubtful = p->base.is_doubtful || pop3_may_be_split(command->argument);
     pop3_expect(p, pending_of(command));
     return verdict_send(SIDE_BACKEND, line->take, reply_join(p->base.space, EVENT_SPACE, part, 4));
 }

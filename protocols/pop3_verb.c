@@ -174,6 +174,26 @@ static bool may_end_line(char c)
     return memchr(ends, (unsigned char)c, sizeof ends) != NULL;
 }
 
+bool pop3_may_be_split(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (may_end_line(text.data[i]))
+            return true;
+    return false;
+}
+
+/* What stands behind the octet `at`, which ends a line: to some readers U+2028 and U+2029 do, in UTF-8
+ * three octets with NUL's in the middle. */
+static struct span behind_end(struct span text, size_t at)
+{
+    static const struct span separators[] = {SPAN("\xe2\x80\xa8"), SPAN("\xe2\x80\xa9")};
+
+    for (size_t i = 0; i < 2 && at > 0; i++)
+        if (span_starts(span_skip(text, at - 1), separators[i]))
+            return span_skip(text, at + 2);
+    return span_skip(text, at + 1);
+}
+
 static bool shows_verb(struct span s, const struct policy *policy)
 {
     while (s.len > 0 && word_is_blank((char)(s.data[0] & 0x7f)))
@@ -193,7 +213,7 @@ static bool shows_verb(struct span s, const struct policy *policy)
 bool pop3_hides_command(struct span text, const struct policy *policy)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (may_end_line(text.data[i]) && shows_verb(span_skip(text, i + 1), policy))
+        if (may_end_line(text.data[i]) && shows_verb(behind_end(text, i), policy))
             return true;
     return false;
 }

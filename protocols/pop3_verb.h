@@ -46,11 +46,14 @@ struct pop3_command pop3_command_parse(struct span text);
 bool pop3_is_clean(struct span text);
 
 /*
- * Would a reader that strips the eighth bit, or knows it as ISO 8859, find the end of a line in it, and
- * a verb behind that: ours, another server's, or one that the administrator has allowed? Such octets
- * are parts of letters in UTF-8, and passwords have them.
+ * Would a reader that strips the eighth bit, or knows it as ISO 8859 or UTF-8, find the end of a
+ * line in it, and a verb behind that: ours, another server's, or one that the administrator has
+ * allowed? Such octets are parts of letters in UTF-8, and passwords have them.
  */
 MUST_CHECK bool pop3_hides_command(struct span text, const struct policy *policy);
+
+/* Would it find the end of a line, whatever is behind it? Then it answers twice. */
+MUST_CHECK bool pop3_may_be_split(struct span text);
 
 /* protocol.h: veto. */
 const char *pop3_verb_veto(struct span verb);

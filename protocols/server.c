@@ -38,12 +38,12 @@ void server_login_failed(struct server *s, struct span last_words)
         s->farewell = (struct farewell){.end = END_ERRORS, .text = last_words};
 }
 
-void server_exchange_line(struct server *s, bool is_first, size_t len, size_t max)
+void server_exchange_line(struct server *s, size_t len, size_t max)
 {
-    s->is_doubtful = (s->is_doubtful && !is_first) || len > max;
+    s->is_doubtful = s->is_doubtful || len > max;
 }
 
-void server_exchange_refused(struct server *s)
+void server_refused(struct server *s)
 {
     if (s->is_doubtful && s->farewell.end == END_NONE)
         s->farewell.end = END_ERRORS;

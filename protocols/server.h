@@ -26,7 +26,7 @@ struct server {
     bool is_told;     /* that it must start TLS */
     bool is_draining; /* goodbye when nothing is lost by it */
     bool is_eof;      /* the client will send no more */
-    bool is_doubtful; /* of the SASL exchange under way: some backend has read one line as two */
+    bool is_doubtful; /* a line has passed that some backend reads as two */
     char *space;      /* the event's */
 };
 
@@ -42,13 +42,13 @@ void server_strike(struct server *s, struct span last_words);
 /* The backend has refused a login for what was in it; likewise. */
 void server_login_failed(struct server *s, struct span last_words);
 
-/* A line of `len` octets, its end included, of a SASL exchange passes, the first one of the exchange or another. RFC 4954
- * grants it 12288; a backend with a buffer for `max` reads the rest of a longer one as a command. */
-void server_exchange_line(struct server *s, bool is_first, size_t len, size_t max);
+/* A line of `len` octets, its end included, of a SASL exchange passes. RFC 4954 grants it 12288; a
+ * backend with a buffer for `max` reads the rest of a longer one as a command. */
+void server_exchange_line(struct server *s, size_t len, size_t max);
 
-/* The exchange is refused. If the backend may owe a reply too many, the session ends: every later
- * one would be paired with the wrong command. */
-void server_exchange_refused(struct server *s);
+/* Something is refused. If the backend may owe a reply too many, this may be it, and the session
+ * ends: every later one would be paired with the wrong command. */
+void server_refused(struct server *s);
 
 /* The client is not in the clear where only STARTTLS makes it secure: we speak alone. */
 static inline bool server_is_alone(const struct policy *policy, bool is_secure)

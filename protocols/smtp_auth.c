@@ -55,7 +55,7 @@ struct verdict smtp_auth_pass(struct smtp_server *s, const struct line *line, st
     smtp_expect(s, PENDING_AUTH);
     s->has_credentials = response.len > 0;
     s->is_cancelled = false;
-    server_exchange_line(&s->base, true, text.len, SMTP_COMMAND_PASS_MAX);
+    server_exchange_line(&s->base, text.len, SMTP_COMMAND_PASS_MAX);
     return verdict_send(SIDE_BACKEND, line->take, text);
 }
 
@@ -87,7 +87,7 @@ struct verdict smtp_auth_response(struct smtp_server *s, struct span window)
     /* Who cancels behind a response has seen what it was good for (RFC 5802, section 7). */
     s->is_cancelled = span_equals(line.text, (struct span)SPAN("*"));
     s->has_credentials = s->has_credentials || !s->is_cancelled;
-    server_exchange_line(&s->base, false, line.text.len + LINE_END.len, SMTP_COMMAND_PASS_MAX);
+    server_exchange_line(&s->base, line.text.len + LINE_END.len, SMTP_COMMAND_PASS_MAX);
     if (line.is_crlf || line.text.len == 0) {
         s->input = INPUT_COMMAND;
         return line.is_crlf ? verdict_forward(SIDE_BACKEND, line.take)
@@ -116,7 +116,7 @@ enum note smtp_auth_conclude(struct smtp_server *s, unsigned code)
         s->is_logged_in = true;
         return NOTE_AUTH_OK;
     }
-    server_exchange_refused(&s->base);
+    server_refused(&s->base);
     if (code < 500 || code == 503 || code == 504 || !s->has_credentials)
         return NOTE_NONE;
     server_login_failed(&s->base, text);

@@ -216,12 +216,50 @@ static void passwords_hide_no_commands(void **state)
                 "er b\r\n"),
          TO_CLIENT(SYNTAX)},
         {CLIENT("PASS a\x8arpop\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("USER a\xe2\x80\xa8NOOP\r\n"), TO_CLIENT(SYNTAX)}, /* U+2028 */
+        {CLIENT("PASS a\xe2\x80\xa9 user b\r\n"), TO_CLIENT(SYNTAX)},
+        {CLIENT("PASS \xe2\x80\xa8\xa8NOOP\r\n"), TO_BACKEND("PASS \xe2\x80\xa8\xa8NOOP\r\n")},
         {CLIENT("PASS a\x8axstats\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("PASS \xd1\x80\xd1\x8a\xd1\x8d\r\n"),
          TO_BACKEND("PASS \xd1\x80\xd1\x8a\xd1\x8d\r\n")},
         {CLIENT("PASS \xc3\x8a USE\r\n"), TO_BACKEND("PASS \xc3\x8a USE\r\n")},
     };
     PLAY_EACH(&allowing, PLAY_FROM_GATE, row, 1);
+}
+
+/* What is no verb has a reply too, and each later one would go to the next command: PASS would get
+ * that of USER. */
+static void what_may_be_two_lines_is_not_answered_twice(void **state)
+{
+    static const struct turn pipelined[] = {
+        {CLIENT("USER a\x8dx\r\nUSER b\r\nPASS c\r\nRETR 1\r\n"),
+         TO_BACKEND("USER a\x8dx\r\nUSER b\r\nPASS c\r\n")},
+        {BACKEND("+OK\r\n-ERR x?\r\n+OK\r\n-ERR\r\n"), TO_CLIENT("+OK\r\n-ERR x?\r\n"),
+         CLOSES(ERRORS)},
+    };
+    static const struct turn in_turn[] = {
+        {CLIENT("USER a\xe2\x80\xa8x\r\n"), TO_BACKEND("USER a\xe2\x80\xa8x\r\n")},
+        {BACKEND("+OK\r\n"), TO_CLIENT("+OK\r\n")},
+        {CLIENT("PASS c\r\nUSER b\r\n"), TO_BACKEND("PASS c\r\n")},
+        {BACKEND("-ERR x?\r\n-ERR\r\n"), TO_CLIENT("-ERR x?\r\n"), NOTES(AUTH_FAILED),
+         CLOSES(ERRORS)},
+    };
+    static const struct turn good[] = {
+        {CLIENT("USER \xc3\x8dvar\r\nPASS \xc3\x85\r\n"),
+         TO_BACKEND("USER \xc3\x8dvar\r\nPASS \xc3\x85\r\n")},
+        {BACKEND("+OK\r\n"), TO_CLIENT("+OK\r\n")},
+        {BACKEND("+OK\r\n"), TO_CLIENT("+OK\r\n"), NOTES(AUTH_OK), TUNNELS},
+    };
+    static const struct turn harmless[] = {
+        {CLIENT("USER J\xf6rg\r\nPASS \xc3\xbc\r\n"),
+         TO_BACKEND("USER J\xf6rg\r\nPASS \xc3\xbc\r\n")},
+        {BACKEND("+OK\r\n-ERR\r\n"), TO_CLIENT("+OK\r\n-ERR\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("NOOP\r\n"), TO_BACKEND("NOOP\r\n")},
+    };
+    PLAY(&patient, PLAY_FROM_GATE, pipelined);
+    PLAY(&patient, PLAY_FROM_GATE, in_turn);
+    PLAY(&patient, PLAY_FROM_GATE, good);
+    PLAY(&patient, PLAY_FROM_GATE, harmless);
 }
 
 static void what_is_hidden_is_refused(void **state)
@@ -318,6 +356,7 @@ int main(void)
         cmocka_unit_test(nothing_flows_behind_quit),
         cmocka_unit_test(the_administrator_lets_verbs_pass),
         cmocka_unit_test(passwords_hide_no_commands),
+        cmocka_unit_test(what_may_be_two_lines_is_not_answered_twice),
         cmocka_unit_test(what_is_hidden_is_refused),
         cmocka_unit_test(errors_end_the_session),
         cmocka_unit_test(http_ends_it_inside_tls_too),

@@ -86,16 +86,13 @@ static void a_refused_exchange_with_a_long_line_is_the_last(void **state)
     static const struct facts facts = {0};
     struct server s = server_blank(&policy, &facts);
 
-    server_exchange_line(&s, true, 100, 100);
-    server_exchange_refused(&s);
+    server_exchange_line(&s, 100, 100);
+    server_refused(&s);
     assert_int_equal(s.farewell.end, END_NONE);
-    server_exchange_line(&s, true, 101, 100);
-    server_exchange_line(&s, true, 5, 100); /* another exchange */
-    server_exchange_refused(&s);
+    server_exchange_line(&s, 101, 100);
+    server_exchange_line(&s, 5, 100);
     assert_int_equal(s.farewell.end, END_NONE);
-    server_exchange_line(&s, false, 101, 100);
-    server_exchange_line(&s, false, 5, 100);
-    server_exchange_refused(&s);
+    server_refused(&s);
     assert_int_equal(s.farewell.end, END_ERRORS);
     assert_int_equal(s.farewell.text.len, 0);
 }

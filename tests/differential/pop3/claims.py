@@ -14,6 +14,8 @@ NOT_ANNOUNCED = {b'STLS', b'STARTTLS', b'XCLIENT', b'XFORWARD', b'FORWARD', b'XO
 NOT_OFFERED = {b'EXTERNAL', b'ANONYMOUS'}
 # What some servers have for a line; they take the rest of a longer one for the next.
 LINE_BUFFERS = [253, 254, 255, 256, 510, 511, 512, 513, 998, 1000, 1001, 1023, 1024]
+# To a reader that strips the eighth bit, or knows ISO 8859: NUL, NEL, LF, CR.
+SPLITS = re.compile(rb'[\x80\x85\x8a\x8d]')
 # Said of a login that was not judged by its password (RFC 2449, section 8.1; RFC 3206).
 NO_GUESS = re.compile(rb'-ERR +\[(?:SYS/|IN-USE\]|LOGIN-DELAY\])', re.I)
 
@@ -251,6 +253,15 @@ def check_logins(dialogue):
     return 0 < policy.max_auth_failures <= len(bad)
 
 
+def check_doubts(machine, link):
+    """Behind a line that some read as two, no refusal is followed by anything: it may be a reply too many."""
+    splitting = [number for number, item in enumerate(link.items) if SPLITS.search(item.octets)]
+    for number, item in enumerate(link.items):
+        if splitting and number >= splitting[0] and item.status == '-ERR':
+            must(machine.is_over, f'it goes on behind {link.items[splitting[0]]}')
+            must(all(later.status is None for later in link.items[number + 1:]), f'answered behind {item}')
+
+
 def check_tunnel(dialogue, reader):
     phase, link = dialogue.phases[-1], dialogue.links[-1]
     must(link.unseen == phase.sent[reader.at:], f'into the tunnel: {link.unseen!r} of {phase.sent[reader.at:]!r}')
@@ -267,14 +278,16 @@ def check(dialogue):
         check_client(dialogue, phase, reader.items)
     if policy.is_enforced and not dialogue.phases[-1].is_tls:
         must(not dialogue.links and machine.outcome != 'CONNECT', 'a backend was asked for before TLS')
+    for link in dialogue.links:
+        check_doubts(machine, link)
     is_guesser = check_logins(dialogue)
     must(not is_guesser or machine.is_over, 'too many logins have failed, and it goes on')
     if machine.is_tunnel:
         check_tunnel(dialogue, readers[-1])
     mistakes = [item for item in readers[-1].items if item.status == '-ERR' and item.serial is None or item.kind.startswith('bad') or len(item.octets) > 251]
     has_quit = any(item.verb == b'QUIT' and item.status == '+OK' for item in readers[-1].items)
-    # Where a backend may have read a line of an exchange as two, its refusal ends the session.
-    is_doubtful = any(item.is_exchange and len(item.octets) > 250 for link in dialogue.links for item in link.items)
+    # Where a backend may have read a line as two, its next refusal ends the session.
+    is_doubtful = any(item.is_exchange and len(item.octets) > 250 or SPLITS.search(item.octets) for link in dialogue.links for item in link.items)
     check_end(dialogue, has_quit, is_guesser or is_doubtful or 0 < policy.max_errors <= len(mistakes))
     refused = [item for item in readers[-1].items if item.status == '-ERR' and item.serial is None]
     must(machine.is_over or not policy.max_errors or len(refused) < policy.max_errors, 'too many errors, and it goes on')
