@@ -24,7 +24,7 @@ class Client:
     trickles = False  # every octet in a segment of its own
 
     def __init__(self, port, timeout=30, greeting=True, host="127.0.0.1", source=None):
-        self.began = datetime.datetime.utcnow().isoformat(timespec="milliseconds") + "Z"
+        self.began = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
         self.sock = socket.create_connection((host, port), timeout, source and (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port = self.sock.getsockname()[1]

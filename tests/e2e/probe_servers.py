@@ -15,7 +15,7 @@ class Chains(Certificates):
 
     def __init__(self, directory):
         super().__init__(directory)
-        self.expired = self.make("expired", days=-1)
+        self.expired = self.make("expired", days=0)
         self.soon = self.make("soon", days=9)
         self.elsewhere = self.make("elsewhere", host="elsewhere.test")
         self.self_signed = f"{self.ca} {directory}/ca-key.pem"

@@ -5,7 +5,7 @@ import re
 import shutil
 
 from clients import Client
-from dovecot import Dovecot
+from dovecot import Dovecot, say, tls
 from mailboxes import greeted
 from peers import free_port
 from sasl import encoded
@@ -14,17 +14,14 @@ SERVICES = """\
 protocols = sieve
 {tls}
 auth_mechanisms = plain login scram-sha-256
-mail_location = maildir:{directory}/mail/%u
+{maildir}
 service managesieve-login {{
-  service_count = 0
+  {reused}
   inet_listener sieve {{
     port = {port}
   }}
 }}
-plugin {{
-  sieve = file:{directory}/mail/%u/scripts;active={directory}/mail/%u/active
-}}
-"""
+{scripts}"""
 
 
 class DovecotSieve(Dovecot):
@@ -32,7 +29,7 @@ class DovecotSieve(Dovecot):
         """certificate: `CHAIN KEY`, and it offers STARTTLS itself."""
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.tls = "ssl = yes\nssl_cert = <{}\nssl_key = <{}".format(*certificate.split()) if certificate else "ssl = no"
+        self.tls = tls(certificate)
         super().__init__(directory)
         (self.directory / "mail").mkdir()
         shutil.chown(self.directory / "mail", "nobody", "nogroup")
@@ -42,7 +39,8 @@ class DovecotSieve(Dovecot):
         return pathlib.Path("/usr/lib/dovecot/managesieve").exists()
 
     def services(self):
-        return SERVICES.format(directory=self.directory, tls=self.tls, port=self.port)
+        return SERVICES.format(tls=self.tls, reused=say("reused"), port=self.port, maildir=say("maildir", directory=self.directory),
+                               scripts=say("sieve", directory=self.directory))
 
     def greets(self):
         self.check_alive()

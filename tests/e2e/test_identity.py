@@ -10,7 +10,7 @@ import pytest
 import proxy_protocol
 from backends import Script
 from clients import Client, message, tls_context
-from dovecot import DovecotMailboxes
+from dovecot import DovecotMailboxes, say
 from gateway import eventually
 from imap_client import ImapClient
 from mailbox_scripts import ImapScript
@@ -35,7 +35,7 @@ PROXIED = "127.0.0.1:{port} inet n - n - - smtpd -o smtpd_upstream_proxy_protoco
 DOVECOT = """\
 haproxy_trusted_networks = 127.0.0.0/8
 login_trusted_networks = 127.0.0.0/8
-login_log_format_elements = user=<%u> method=%m rip=%r rport=%b lip=%l lport=%a session=<%{session}>
+login_log_format_elements = {log_elements}
 """
 
 
@@ -52,7 +52,7 @@ class TellingDovecot(DovecotMailboxes):
             f"service {protocol}-login {{\n  inet_listener {protocol}-{tls} {{\n    port = {port}\n    haproxy = yes\n"
             f"    ssl = {'yes' if tls == 'implicit' else 'no'}\n  }}\n}}\n"
             for (protocol, tls), port in self.proxied_port.items())
-        return super().services() + DOVECOT + listeners
+        return super().services() + DOVECOT.format(log_elements=say("log_elements")) + listeners
 
 
 class Told:

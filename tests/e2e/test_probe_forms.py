@@ -89,7 +89,7 @@ def test_a_report_of_what_is_wrong(backend, chains):  # noqa: F811
     behind = backend(server("imap", chains.expired, remembers=True))
     done = run("imap", behind.address, "--ca", chains.ca, "--servername", "localhost")
     assert done.returncode == 1
-    assert re.search(r"(?m)^    problem      .*expired on [0-9-]+, 1 day ago\n {17}renew it", done.stdout)
+    assert re.search(r"(?m)^    problem      .*expired on [0-9-]+, 0 days ago\n {17}renew it", done.stdout)
     assert done.stdout.endswith(f"STARTTLS works, but not as it should, at {behind.address} (1 address; 2 problems)\n")
 
 

@@ -45,7 +45,7 @@ class World(Certificates):
     def __init__(self, directory, trusted):
         super().__init__(directory)
         self.right = trusted.localhost
-        self.expired = trusted.make("expired", days=-1)
+        self.expired = trusted.make("expired", days=0)
         self.elsewhere = trusted.make("elsewhere", host="elsewhere.test")
         self.ours = trusted.make("ours", host="gate.test")
         self.stranger = self.localhost  # of an authority that nobody knows
