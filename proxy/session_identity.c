@@ -38,6 +38,9 @@ static struct span write_v2(const struct session *s, char space[PROXY_SPACE])
                                 .alpn = agreed_protocol(s)};
 
     tls_report_facts(s->client.ssl, &facts, name);
+    /* Told that there is TLS already, Dovecot 2.4 offers none. */
+    if (s->service->config->policy.backend_tls == BACKEND_TLS_STARTTLS)
+        facts.is_secure = false;
     return proxy_header_v2(&s->identity.client, &s->identity.server, &facts, space);
 }
 

@@ -191,6 +191,17 @@ def test_version_2_tells_of_tls(gateway, backend, port):
     assert proxy_protocol.tlvs_of(ssl[5:]) == {0x21: line["tls"].encode(), 0x23: line["cipher"].encode()}
 
 
+def test_version_2_leaves_tls_to_who_is_to_offer_it(gateway, backend):
+    """Dovecot 2.4 offers no STARTTLS where it hears of TLS. This backend has none, but the header comes before that."""
+    server = tell(gateway, backend, ImapScript(), protocol="imap", identity="proxy-v2", backend_tls="starttls", backend_verify="none")
+    with ImapClient(server.port, greeting=False) as client:
+        client.send(proxy_protocol.v2(*V6))
+        client.reply()
+        client.starttls()
+        header, = eventually(lambda: server.headers)
+    assert set(header.tlvs) == {2, 3, 5}
+
+
 def test_version_2_without_tls_tells_of_none(gateway, backend):
     server = tell(gateway, backend, Script(), tls="none", identity="proxy-v2")
     with Client(server.port, source="127.0.0.9") as client:
