@@ -244,7 +244,9 @@ def logins_of(link):
 
 
 def check_logins(dialogue):
-    logins = [login for link in dialogue.links for login in logins_of(link)]
+    # What comes behind the refusal that ends a session reaches nobody.
+    heard = b''.join(phase.received for phase in dialogue.phases)
+    logins = [login for link in dialogue.links for login in logins_of(link) if login[0].serial is None or b'#%06d#' % login[0].serial in heard]
     good = [item for item, _ in logins if item.status == '+OK']
     bad = [item for item, has_secret in logins if item.status == '-ERR' and has_secret and not NO_GUESS.match(item.reply)]
     notes, policy = dialogue.notes, dialogue.policy
