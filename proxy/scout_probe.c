@@ -165,7 +165,10 @@ static void be_healthy(struct scout_probe *p, struct span goodbye)
 {
     say(p, goodbye);
     p->is_done = true;
-    set_timer(p, p->observer == NULL ? GOODBYE_SECONDS : p->answer_seconds);
+    if (p->observer == NULL)
+        set_timer(p, GOODBYE_SECONDS);
+    else
+        await_answer(p);
     p->on_done(p->context, true, NULL);
 }
 
@@ -224,8 +227,9 @@ static void talk(struct scout_probe *p, bool is_ready)
         is_ready = false;
         if (result == STREAM_FAILED) {
             /* In TLS 1.3 a server's refusal of our certificate, or its lack, comes behind what is a
-             * good handshake to us. */
-            if (p->stream.failed == STREAM_BAD_TLS)
+             * good handshake to us. Behind the goodbye it says nothing: some speak below TLS
+             * there. */
+            if (p->stream.failed == STREAM_BAD_TLS && !p->is_done)
                 p->secured.has_failed = true;
             fail(p, p->stream.failure);
             return;

@@ -89,6 +89,7 @@ struct mail_manner {
     bool stalls;                /* in the handshake */
     bool closes_in_tls;         /* with the first command */
     bool drips;                 /* its greeting, for ever */
+    bool is_slow;               /* five seconds an answer, but the goodbye's */
     bool babbles;               /* in answer to EHLO inside TLS, for ever */
     const char *answer_to_rcpt; /* NULL: it does not relay */
     bool waits_for_tls; /* where the handshake belongs nothing else is read, and nothing said */
@@ -238,6 +239,13 @@ static inline bool mail_hello(struct mail_peer *p)
     return true;
 }
 
+/* Five seconds of the other side's hurried clock. */
+static inline void mail_linger(const struct mail_peer *p)
+{
+    if (p->manner->is_slow)
+        poll(NULL, 0, MAIL_PAUSE_MS * 5 / 2);
+}
+
 /* False: the connection is over. */
 static inline bool mail_answer(struct mail_peer *p, const char *line)
 {
@@ -245,6 +253,8 @@ static inline bool mail_answer(struct mail_peer *p, const char *line)
 
     if (m->closes_in_tls && p->ssl != NULL)
         return false;
+    if (strncmp(line, "QUIT", 4) != 0)
+        mail_linger(p);
     if (strncmp(line, "EHLO", 4) == 0)
         return mail_hello(p);
     if (strncmp(line, "STARTTLS", 8) == 0)
@@ -310,6 +320,7 @@ static inline void mail_talk(struct mail_peer *p)
         return;
     if (m->is_implicit && !mail_secure(p))
         return;
+    mail_linger(p);
     mail_say(p, m->greeting != NULL ? m->greeting : "220 peer ESMTP\r\n");
     while (mail_line(p, line)) {
         mail_note(p, line);

@@ -18,6 +18,8 @@ static const struct service service = {
     .greeting_timeout_ms = 10000,
 };
 
+static struct probe_wish wish = {.hostname = "mail.example"};
+
 static struct {
     unsigned calls;
     bool is_good;
@@ -36,7 +38,6 @@ static double look_at(const struct mail_manner *first, const struct mail_manner 
                       const struct scout_observer *observer)
 {
     const struct mail_manner *const manner[] = {first, second};
-    const struct probe_wish wish = {.hostname = "mail.example"};
     union board_address address[2];
     uint32_t count = 0;
     double since;
@@ -116,9 +117,22 @@ static void a_goodbye_is_waited_for_where_somebody_looks_on(void **state)
     assert_true(seconds >= 10.0 && seconds < 20.0);
 }
 
+/* Half a minute for all answers: the goodbye's is one of them. */
+static void a_slow_dialogue_has_less_time_for_the_goodbye(void **state)
+{
+    const struct mail_manner slow = {
+        .is_slow = true, .goodbye = MAIL_GOODBYE_SILENT, .answer_to_rcpt = "250 ok\r\n"};
+    double seconds;
+
+    wish.tries_relay = true;
+    seconds = look_at(&slow, NULL, &nobody);
+    wish.tries_relay = false;
+    assert_true(got.is_good && look.is_late);
+    assert_true(seconds >= 25.0 && seconds < 31.0);
+}
+
 static void no_address_is_no_look(void **state)
 {
-    const struct probe_wish wish = {.hostname = "mail.example"};
     const union board_address none = {.any = {.sa_family = AF_UNSPEC}};
 
     look_at(&silent, NULL, NULL);
@@ -136,6 +150,7 @@ int main(void)
         cmocka_unit_test(the_next_address_is_tried),
         cmocka_unit_test(what_is_told_is_of_the_last_address),
         cmocka_unit_test(a_goodbye_is_waited_for_where_somebody_looks_on),
+        cmocka_unit_test(a_slow_dialogue_has_less_time_for_the_goodbye),
         cmocka_unit_test(no_address_is_no_look),
     };
 
