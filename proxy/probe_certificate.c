@@ -84,13 +84,14 @@ static void read_names(struct probe_certificate *c, const X509 *leaf)
         add_common_name(c, leaf);
 }
 
-static bool is_for(X509 *leaf, const char *name)
+static bool is_for(X509 *leaf, const char *name, unsigned flags)
 {
     struct in6_addr space;
 
     if (inet_pton(AF_INET, name, &space) == 1 || inet_pton(AF_INET6, name, &space) == 1)
         return X509_check_ip_asc(leaf, name, 0) == 1;
-    return X509_check_host(leaf, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+    flags |= X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+    return X509_check_host(leaf, name, 0, flags, NULL) == 1;
 }
 
 /* ---- key, dates ---- */
@@ -276,7 +277,9 @@ void probe_certificate_read(STACK_OF(X509) * chain, X509_STORE *trusted, bool is
     read_signature(c, leaf);
     c->not_before = time_of(X509_get0_notBefore(leaf));
     c->not_after = time_of(X509_get0_notAfter(leaf));
-    c->is_for_name = is_for(leaf, name);
+    c->is_for_name = is_for(leaf, name, 0);
+    c->is_by_common_name =
+        c->is_for_name && !is_for(leaf, name, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     read_chain(c, chain);
     verify(c, chain, trusted, is_partial);
     read_digest(c, leaf);

@@ -64,7 +64,8 @@ struct probe_certificate {
     char signature[48]; /* "RSA-SHA256", as OpenSSL has it */
     bool is_weak;       /* key or signature: below 112 bits (SHA-1, RSA 1024) */
     time_t not_before, not_after;
-    bool is_for_name; /* that it was asked for */
+    bool is_for_name;       /* that it was asked for */
+    bool is_by_common_name; /* but by the subject's common name alone */
     enum probe_trust trust;
     char why[160];                /* not trusted: OpenSSL's reason */
     char missing[PROBE_NAME_MAX]; /* the issuer whose certificate was not to be had */

@@ -90,6 +90,13 @@ static void judge_name(struct opinion *j)
     const bool has_name = probe_options_has_name(j->o);
     char names[160];
 
+    if (c->is_by_common_name) { /* RFC 9525, section 2; MTA-STS: RFC 8461, section 4.2 */
+        opinion_find(j, FINDING_WARNING, "certificate.name",
+                     "its certificate is for %s by its common name alone", name);
+        opinion_advise(j, "clients of today do not look there: get one with that name in "
+                          "subjectAltName");
+        return;
+    }
     if (c->is_for_name) {
         opinion_find(j, FINDING_OK, "certificate.name", "its certificate is for %s", name);
         return;

@@ -112,6 +112,11 @@ static void the_common_name_counts_without_other_names(void **state)
     assert_string_equal(c.names, "old server\n");
     assert_false(c.is_for_name);
     X509_free(x);
+    x = peer_x509(leaf_key, "old.example", NULL, -1, 10, NULL, NULL);
+    c = read_for("old.example", nobody, false, x, NULL, NULL);
+    assert_true(c.is_for_name && c.is_by_common_name);
+    X509_free(x);
+    assert_false(read_for("mx.example", nobody, false, leaf, NULL, NULL).is_by_common_name);
 }
 
 static void what_is_missing_has_a_name(void **state)
