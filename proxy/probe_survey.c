@@ -138,8 +138,10 @@ static struct probe_injection_facts fate(enum probe_fate fate, const char *why)
     return f;
 }
 
+/* usual  what it has answered to the look's goodbye; "": nothing */
 static struct probe_injection_facts try_injection(struct probe_survey *s,
-                                                  enum probe_injection injection, const char *title)
+                                                  enum probe_injection injection, const char *title,
+                                                  const char *usual)
 {
     struct probe_errand e = errand(s, title);
     const struct probe_visit_facts *v;
@@ -152,6 +154,12 @@ static struct probe_injection_facts try_injection(struct probe_survey *s,
         return fate(PROBE_FATE_EXECUTED, v->said.farewell_answer);
     if (v->reach == PROBE_SECURED && v->said.farewell == PROBE_FAREWELL_GOOD)
         return fate(PROBE_FATE_FORGOTTEN, "");
+    if (v->reach == PROBE_SECURED && v->said.farewell_answer[0] != '\0') {
+        if (strcmp(v->said.farewell_answer, usual) == 0)
+            return fate(PROBE_FATE_FORGOTTEN, "");
+        if (usual[0] == '\0') /* for what was put in, or a complaint about it */
+            return fate(PROBE_FATE_UNDECIDED, v->said.farewell_answer);
+    }
     if (v->is_late && !v->has_tls_failed)
         return fate(PROBE_FATE_UNDECIDED, v->is_good ? "no answer in time" : v->why);
     if (v->reach == PROBE_SECURED)
@@ -215,8 +223,10 @@ static void go_on_in_tls(struct probe_survey *s, struct probe_facts *f)
     /* Who does not go on with us in any case says nothing on what is put in. */
     if (s->options->tls != BACKEND_TLS_STARTTLS || !f->look.is_good)
         return;
-    f->at_once = try_injection(s, PROBE_INJECT_AT_ONCE, "a command in one segment with STARTTLS");
-    f->behind = try_injection(s, PROBE_INJECT_BEHIND, "a command behind the go-ahead for TLS");
+    f->at_once = try_injection(s, PROBE_INJECT_AT_ONCE, "a command in one segment with STARTTLS",
+                               f->look.said.farewell_answer);
+    f->behind = try_injection(s, PROBE_INJECT_BEHIND, "a command behind the go-ahead for TLS",
+                              f->look.said.farewell_answer);
 }
 
 /* STARTTLS that is not offered, or refused, is so in any version. */
