@@ -21,6 +21,7 @@ struct probe_wish {
     bool tells_identity;  /* with learns: sessions have to tell it who their clients are */
     bool learns;          /* ask for its capabilities too, behind TLS where that is wished for */
     bool tries_relay;     /* and whether it would relay for our address; implies learns */
+    bool doubts_refusal;  /* at that, however clear: another sender may be welcome */
     enum probe_injection injection; /* with starts_tls; implies needs_tls, and that behind the
                                        handshake nothing is said but the goodbye */
 };

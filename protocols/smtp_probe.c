@@ -46,7 +46,8 @@ static const struct {
     {true, "starttlsd-check@[192.0.2.1]"},
 };
 
-#define ATTEMPTS (sizeof attempts / sizeof *attempts)
+#define ATTEMPTS      (sizeof attempts / sizeof *attempts)
+#define FIRST_FROM_US 2
 
 static const struct probe_injected injected = {SPAN("STARTTLS\r\nNOOP\r\n"), SPAN("NOOP\r\n")};
 
@@ -90,10 +91,14 @@ static struct probe_step say_rcpt(struct probe *p, size_t take)
     return say(p, PHASE_RCPT, take, "RCPT TO:<", span_of(attempts[p->attempt].recipient), ">\r\n");
 }
 
+/* Who refuses to relay for one sender may do so for another. */
 static struct probe_step next_attempt(struct probe *p, size_t take)
 {
-    p->attempt++;
-    if (p->relay == PROBE_RELAY_UNKNOWN && p->attempt < ATTEMPTS)
+    const bool is_doubted =
+        p->relay == PROBE_RELAY_REFUSED && p->wish.doubts_refusal && p->attempt < FIRST_FROM_US;
+
+    p->attempt = is_doubted ? FIRST_FROM_US : p->attempt + 1;
+    if ((is_doubted || p->relay == PROBE_RELAY_UNKNOWN) && p->attempt < ATTEMPTS)
         return say_mail(p, take);
     return finish(p, take);
 }
@@ -200,6 +205,12 @@ static void note_capability(struct probe *p, struct span text)
     p->is_trusting = p->is_trusting || smtp_approach_is_trust(text);
 }
 
+/* A refusal that is clear stays what it answered, unless it takes another attempt. */
+static bool is_news(const struct probe *p, unsigned code)
+{
+    return p->relay != PROBE_RELAY_REFUSED || (p->phase == PHASE_RCPT && code < 300);
+}
+
 /* One line of a reply. */
 static void note_line(struct probe *p, unsigned code, struct span text, bool is_first)
 {
@@ -210,11 +221,11 @@ static void note_line(struct probe *p, unsigned code, struct span text, bool is_
         break;
     case PHASE_HELO:
     case PHASE_MAIL:
-        if (is_first)
+        if (is_first && is_news(p, code))
             probe_keep(p->answer, text);
         break;
     case PHASE_RCPT:
-        if (is_first)
+        if (is_first && is_news(p, code))
             probe_keep(p->answer, text);
         p->is_clear = (!is_first && p->is_clear) || speaks_of_relaying(span_skip(text, 4));
         break;

@@ -150,6 +150,7 @@ void probe_visit(struct probe_visitor *v, const union board_address *address,
     const struct probe_wish wish = {.hostname = service.policy.hostname,
                                     .learns = errand->learns,
                                     .tries_relay = errand->tries_relay,
+                                    .doubts_refusal = errand->tries_relay,
                                     .injection = errand->injection};
     union board_address to = *address;
 
