@@ -163,6 +163,9 @@ static const struct {
 } remedies[] = {
     {"not TLS", "what it says there is no TLS: is it the right --tls for this port?"},
     {"in time", "it hangs in the handshake, or something in between does not let it pass"},
+    {"too large",
+     "its certificates take more than 32 KiB: send its own and those between it and an "
+     "authority, and no others"},
     {"certificate required", "it wants to see a client's certificate, and there is none to show"},
     {"", "its log should say why: often its certificate, key or list of ciphers does not fit"},
 };
