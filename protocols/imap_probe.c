@@ -93,7 +93,7 @@ static struct probe_step approach(struct probe *p, struct span window)
     overhear_offers(p, window);
     step = imap_approach_step(&p->approach, window, p->command);
     if (step.state != APPROACH_READY)
-        return probe_approached(p, &step, &injected);
+        return probe_approached(p, &step, window, &injected);
     if (!p->wish.learns)
         return finish(p, step.take);
     p->phase = PHASE_CAPABILITY;

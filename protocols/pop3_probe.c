@@ -98,7 +98,7 @@ static struct probe_step approach(struct probe *p, struct span window)
     overhear_offers(p, window);
     step = pop3_approach_step(&p->approach, window, p->command);
     if (step.state != APPROACH_READY)
-        return probe_approached(p, &step, &injected);
+        return probe_approached(p, &step, window, &injected);
     if (!p->wish.learns && !p->wish.tries_relay)
         return finish(p, step.take);
     p->phase = PHASE_CAPA;

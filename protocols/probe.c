@@ -3,7 +3,7 @@
 #include "protocols/probe.h"
 
 struct probe_step probe_approached(struct probe *p, const struct approach_step *step,
-                                   const struct probe_injected *injected)
+                                   struct span window, const struct probe_injected *injected)
 {
     struct probe_step next = probe_going(step->take, step->text);
 
@@ -20,7 +20,7 @@ struct probe_step probe_approached(struct probe *p, const struct approach_step *
         if (p->wish.injection == PROBE_INJECT_BEHIND)
             next.text = injected->behind;
         break;
-    case APPROACH_UNUSABLE: return probe_sick(step->take, step->why);
+    case APPROACH_UNUSABLE: probe_keep(p->answer, window); return probe_sick(step->take, step->why);
     case APPROACH_READY: break;
     }
     return next;

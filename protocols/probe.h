@@ -72,8 +72,9 @@ struct probe {
     enum probe_relay relay;
     enum probe_farewell farewell;
     char greeting[PROBE_TEXT];
-    char answer[PROBE_TEXT];     /* the one that decided: on relaying, or why nothing was learned */
-    char tls_answer[PROBE_TEXT]; /* to STARTTLS */
+    char answer[PROBE_TEXT]; /* the one that decided: on relaying, why nothing was learned, or why
+                                nobody is served */
+    char tls_answer[PROBE_TEXT];      /* to STARTTLS */
     char farewell_answer[PROBE_TEXT]; /* the first behind our goodbye */
 
     bool has_greeted;  /* in words of its protocol, be they friendly or not; the module sets it */
@@ -134,8 +135,9 @@ struct probe_injected {
     struct span at_once, behind;
 };
 
-/* A step of the approach, as the probe's: any but READY. */
+/* A step of the approach in this window, as the probe's: any but READY. */
 MUST_CHECK struct probe_step probe_approached(struct probe *p, const struct approach_step *step,
+                                              struct span window,
                                               const struct probe_injected *injected);
 
 /* Is the handshake done behind a command that was put in? Then only the goodbye is left to say. */

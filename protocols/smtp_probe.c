@@ -302,7 +302,7 @@ static struct probe_step approach(struct probe *p, struct span window)
     overhear_offers(p, window);
     step = smtp_approach_step(&p->approach, window, p->command);
     if (step.state != APPROACH_READY)
-        return probe_approached(p, &step, &injected);
+        return probe_approached(p, &step, window, &injected);
     return approached(p, step.take);
 }
 

@@ -17,6 +17,13 @@
 
 /* ---- names ---- */
 
+static bool is_address(const char *name)
+{
+    struct in6_addr space;
+
+    return inet_pton(AF_INET, name, &space) == 1 || inet_pton(AF_INET6, name, &space) == 1;
+}
+
 static void printable(char *text)
 {
     for (; *text != '\0'; text++)
@@ -63,6 +70,22 @@ static void add_common_name(struct probe_certificate *c, const X509 *leaf)
     add_name(c, ASN1_STRING_get0_data(text), ASN1_STRING_length(text));
 }
 
+/* An address as a name: nobody finds it there (RFC 9525, section 4.1). */
+static void add_dns_name(struct probe_certificate *c, const ASN1_STRING *name)
+{
+    char text[INET6_ADDRSTRLEN] = "", marked[sizeof text + 4];
+    const int len = ASN1_STRING_length(name);
+
+    if (len > 0 && (size_t)len < sizeof text)
+        memcpy(text, ASN1_STRING_get0_data(name), (size_t)len);
+    if (is_address(text)) {
+        snprintf(marked, sizeof marked, "DNS:%s", text);
+        add_name(c, marked, (int)strlen(marked));
+    } else {
+        add_name(c, ASN1_STRING_get0_data(name), len);
+    }
+}
+
 /* Whom clients look for: subjectAltName, or else the common name. */
 static void read_names(struct probe_certificate *c, const X509 *leaf)
 {
@@ -74,7 +97,7 @@ static void read_names(struct probe_certificate *c, const X509 *leaf)
         int len = g->type == GEN_IPADD ? g->d.ip->length : 0;
 
         if (g->type == GEN_DNS)
-            add_name(c, ASN1_STRING_get0_data(g->d.dNSName), ASN1_STRING_length(g->d.dNSName));
+            add_dns_name(c, g->d.dNSName);
         else if ((len == 4 || len == 16) && inet_ntop(len == 4 ? AF_INET : AF_INET6, g->d.ip->data,
                                                       address, sizeof address) != NULL)
             add_name(c, address, (int)strlen(address));
@@ -86,9 +109,7 @@ static void read_names(struct probe_certificate *c, const X509 *leaf)
 
 static bool is_for(X509 *leaf, const char *name, unsigned flags)
 {
-    struct in6_addr space;
-
-    if (inet_pton(AF_INET, name, &space) == 1 || inet_pton(AF_INET6, name, &space) == 1)
+    if (is_address(name))
         return X509_check_ip_asc(leaf, name, 0) == 1;
     flags |= X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
     return X509_check_host(leaf, name, 0, flags, NULL) == 1;
@@ -142,11 +163,14 @@ static void read_signature(struct probe_certificate *c, X509 *leaf)
         c->is_weak = true;
 }
 
-static time_t time_of(const ASN1_TIME *when)
+static bool read_date(time_t *to, const ASN1_TIME *when)
 {
     struct tm tm;
 
-    return ASN1_TIME_to_tm(when, &tm) == 1 ? timegm(&tm) : 0;
+    if (ASN1_TIME_to_tm(when, &tm) != 1)
+        return false;
+    *to = timegm(&tm);
+    return true;
 }
 
 /* RFC 6698, section 2.1: SubjectPublicKeyInfo, whole. */
@@ -275,8 +299,8 @@ void probe_certificate_read(STACK_OF(X509) * chain, X509_STORE *trusted, bool is
     read_names(c, leaf);
     read_key(c, leaf);
     read_signature(c, leaf);
-    c->not_before = time_of(X509_get0_notBefore(leaf));
-    c->not_after = time_of(X509_get0_notAfter(leaf));
+    c->is_dated = read_date(&c->not_before, X509_get0_notBefore(leaf)) &&
+                  read_date(&c->not_after, X509_get0_notAfter(leaf));
     c->is_for_name = is_for(leaf, name, 0);
     c->is_by_common_name =
         c->is_for_name && !is_for(leaf, name, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);

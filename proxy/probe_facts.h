@@ -31,9 +31,10 @@ struct probe_visit_facts {
     bool is_tried; /* false: all else says nothing */
     bool is_good;  /* all that was wished for was got */
     enum probe_reach reach;
-    bool has_tls_failed; /* the handshake, or what came right behind it */
-    bool has_no_route;   /* this machine has no way to the address (no IPv6, say) */
-    bool is_late;        /* it ended because time was over: connecting, an answer, or its goodbye */
+    bool has_tls_failed;    /* the handshake, or what came right behind it */
+    bool has_no_route;      /* this machine has no way to the address (no IPv6, say) */
+    bool wants_certificate; /* so, after it had asked for a certificate of ours */
+    bool is_late; /* it ended because time was over: connecting, an answer, or its goodbye */
     bool is_resumed;
     char why[160];                           /* not good: in words */
     char version[16], cipher[64], group[32]; /* of TLS; "": none */
@@ -59,10 +60,12 @@ enum probe_trust {
 struct probe_certificate {
     bool is_shown;
     char subject[PROBE_NAME_MAX], issuer[PROBE_NAME_MAX]; /* one line each (RFC 2253) */
-    char names[2048]; /* DNS names and addresses, LF behind each; of the common name without any */
+    char names[2048]; /* DNS names and addresses, LF behind each, `DNS:` in front of an address that
+                         stands as a name; the common name where there are none */
     char key[32];     /* "RSA 2048", "ECDSA P-256", "Ed25519" */
     char signature[48]; /* "RSA-SHA256", as OpenSSL has it */
     bool is_weak;       /* key or signature: below 112 bits (SHA-1, RSA 1024) */
+    bool is_dated;      /* its dates can be read: */
     time_t not_before, not_after;
     bool is_for_name;       /* that it was asked for */
     bool is_by_common_name; /* but by the subject's common name alone */

@@ -40,12 +40,14 @@ static void write_filled(struct json *j, const char *key, const char *text)
     json_text(j, key, text[0] == '\0' ? NULL : text);
 }
 
+#define NO_DATE ((time_t)-1)
+
 static void write_date(struct json *j, const char *key, time_t when)
 {
     char text[32] = "";
     struct tm tm;
 
-    if (gmtime_r(&when, &tm) != NULL)
+    if (when != NO_DATE && gmtime_r(&when, &tm) != NULL)
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
     write_filled(j, key, text);
 }
@@ -127,8 +129,8 @@ static void write_certificate(struct json *j, const struct probe_certificate *c)
     json_text(j, "key", c->key);
     json_text(j, "signature", c->signature);
     json_bool(j, "weak", c->is_weak);
-    write_date(j, "not_before", c->not_before);
-    write_date(j, "not_after", c->not_after);
+    write_date(j, "not_before", c->is_dated ? c->not_before : NO_DATE);
+    write_date(j, "not_after", c->is_dated ? c->not_after : NO_DATE);
     json_text(j, "trust", trust_words[c->trust]);
     write_filled(j, "trust_reason", c->why);
     write_filled(j, "missing_issuer", c->missing);

@@ -139,8 +139,9 @@ static void judge_refused_starttls(struct opinion *j, const char *word)
                        "give the server a certificate and turn TLS on, or put starttlsd in front "
                        "of it; if it does offer it elsewhere, something in between takes it out");
     } else if (strstr(look->why, "greeting") == NULL) {
-        opinion_find(j, FINDING_PROBLEM, "starttls", "does not come to %s: %s", word,
-                     reason(look->why));
+        opinion_find(j, FINDING_PROBLEM, "starttls", "does not come to %s: %s%s%s", word,
+                     reason(look->why), look->said.answer[0] != '\0' ? ": " : "",
+                     look->said.answer);
         opinion_advise(j, "its log should say why it does not go on with this machine");
     }
 }
@@ -166,7 +167,6 @@ static const struct {
     {"too large",
      "its certificates take more than 32 KiB: send its own and those between it and an "
      "authority, and no others"},
-    {"certificate required", "it wants to see a client's certificate, and there is none to show"},
     {"", "its log should say why: often its certificate, key or list of ciphers does not fit"},
 };
 
@@ -181,6 +181,10 @@ static void judge_handshake(struct opinion *j)
         return;
     }
     opinion_find(j, FINDING_PROBLEM, "handshake", "the handshake fails: %s", reason(look->why));
+    if (look->wants_certificate) {
+        opinion_advise(j, "it wants to see a client's certificate, and there is none to show");
+        return;
+    }
     while (strstr(look->why, remedies[i].reason) == NULL)
         i++;
     opinion_advise(j, "%s", remedies[i].advice);
@@ -285,8 +289,9 @@ static void judge_inside(struct opinion *j)
 {
     if (j->f->look.is_good || j->f->look.reach != PROBE_SECURED || j->f->look.has_tls_failed)
         return;
-    opinion_find(j, FINDING_PROBLEM, "dialogue", "does not go on inside TLS: %s",
-                 reason(j->f->look.why));
+    opinion_find(j, FINDING_PROBLEM, "dialogue", "does not go on inside TLS: %s%s%s",
+                 reason(j->f->look.why), j->f->look.said.answer[0] != '\0' ? ": " : "",
+                 j->f->look.said.answer);
     opinion_advise(j, "its log should say why it does not serve this machine");
 }
 

@@ -34,7 +34,7 @@ static const time_t *first_end(const struct probe_facts *facts, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct probe_certificate *c = &facts[i].certificate;
 
-        if (c->is_shown && (first == NULL || c->not_after < *first))
+        if (c->is_shown && c->is_dated && (first == NULL || c->not_after < *first))
             first = &c->not_after;
     }
     return first;

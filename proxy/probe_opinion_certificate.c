@@ -26,7 +26,7 @@ static bool is_out_of_date(const struct opinion *j)
 {
     const struct probe_certificate *c = &j->f->certificate;
 
-    return j->now > c->not_after || j->now < c->not_before;
+    return !c->is_dated || j->now > c->not_after || j->now < c->not_before;
 }
 
 static void judge_expiry(struct opinion *j)
@@ -36,7 +36,11 @@ static void judge_expiry(struct opinion *j)
     const long over = probe_days(c->not_after, j->now);
     char day[DATE_MAX];
 
-    if (j->now > c->not_after) {
+    if (!c->is_dated) {
+        opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
+                     "its certificate has dates that cannot be read");
+        opinion_advise(j, "clients refuse it: get another");
+    } else if (j->now > c->not_after) {
         opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
                      "its certificate expired on %s, %ld day%s ago", date(c->not_after, day), over,
                      plural(over));

@@ -95,9 +95,9 @@ static bool complain_unknown(const struct complaint *c, const char *word)
 
     for (size_t i = 0; i < OPTIONS; i++)
         nearest_consider(&best, options[i].name, word);
-    return complain(c, "there is no option %s; %s%s", word,
-                    best.name != NULL ? "did you mean " : "--help lists them all",
-                    best.name != NULL ? best.name : "");
+    if (best.name == NULL)
+        return complain(c, "there is no option %s; --help lists them all", word);
+    return complain(c, "there is no option %s; did you mean %s?", word, best.name);
 }
 
 /* `--name`, `--name value` or `--name=value`, at argv[*i], which moves to the last word taken. */

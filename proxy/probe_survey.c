@@ -123,7 +123,7 @@ static struct probe_answer try_version(struct probe_survey *s, unsigned version)
         return answer(PROBE_UNDECIDED, "OpenSSL here does not have it");
     e.version = version;
     v = visit(s, &e);
-    if (v->version[0] != '\0')
+    if (v->version[0] != '\0' || v->wants_certificate) /* it is agreed by then */
         return answer(PROBE_YES, "");
     return answer(v->has_tls_failed && !v->is_late ? PROBE_NO : PROBE_UNDECIDED, v->why);
 }

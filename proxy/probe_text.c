@@ -20,9 +20,9 @@ static void tell_certificate(struct report *r, const struct probe_certificate *c
     char from[32] = "?", until[32] = "?";
     struct tm tm;
 
-    if (gmtime_r(&c->not_before, &tm) != NULL)
+    if (c->is_dated && gmtime_r(&c->not_before, &tm) != NULL)
         strftime(from, sizeof from, "%Y-%m-%d %H:%M", &tm);
-    if (gmtime_r(&c->not_after, &tm) != NULL)
+    if (c->is_dated && gmtime_r(&c->not_after, &tm) != NULL)
         strftime(until, sizeof until, "%Y-%m-%d %H:%M", &tm);
     report_fact(r, "certificate", "%s, by %s", c->subject, c->issuer);
     report_list(r, "names", span_of(c->names));

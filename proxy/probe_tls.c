@@ -28,6 +28,7 @@ struct probe_tls {
     const char *name;
     bool is_partial;
     SSL_SESSION *session;
+    bool was_asked;
 };
 
 static const int versions[PROBE_VERSIONS] = {
@@ -61,6 +62,22 @@ void probe_tls_drop_session(struct probe_tls *t)
     t->session = NULL;
 }
 
+/* ---- certificates of ours ---- */
+
+/* There is none to show; 0: go on without. */
+static int on_request(SSL *ssl, X509 **certificate, EVP_PKEY **key)
+{
+    struct probe_tls *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    t->was_asked = true;
+    return 0;
+}
+
+bool probe_tls_was_asked(const struct probe_tls *t)
+{
+    return t->was_asked;
+}
+
 /* ---- building ---- */
 
 static bool read_trust(struct probe_tls *t, const char *ca, char *why, size_t size)
@@ -74,7 +91,9 @@ static bool read_trust(struct probe_tls *t, const char *ca, char *why, size_t si
     disk_source_init(&disk);
     source = disk_source(&disk);
     if (!source.read(source.context, ca == NULL ? CONFIG_SYSTEM_CA : ca, &pem, &error))
-        snprintf(why, size, "%s: %s", ca == NULL ? "the system's authorities" : ca, error);
+        snprintf(why, size, "%s: %s; %s", ca == NULL ? "the system's authorities" : ca, error,
+                 ca == NULL ? "install ca-certificates, or name a file with --ca"
+                            : "name a file of certificates (PEM) that can be read");
     else if ((t->trust = tls_trust_get(pem, reason, sizeof reason)) == NULL)
         snprintf(why, size, "%s: %s", ca == NULL ? "the system's authorities" : ca, reason);
     disk_source_clear(&disk);
@@ -92,6 +111,7 @@ static bool set_up(struct probe_tls *t)
     SSL_CTX_clear_options(t->ctx, SSL_OP_NO_SSL_MASK);
     SSL_CTX_set_session_cache_mode(t->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(t->ctx, on_session);
+    SSL_CTX_set_client_cert_cb(t->ctx, on_request);
     SSL_CTX_set_app_data(t->ctx, t);
     return tls_settings_backend(t->ctx, TLS_VERSION_1_0) &&
            SSL_CTX_set_cipher_list(t->ctx, CIPHERS) == 1 &&
@@ -152,6 +172,7 @@ SSL *probe_tls_ssl(struct probe_tls *t, unsigned version, bool resumes)
     SSL *ssl;
 
     ERR_clear_error();
+    t->was_asked = false;
     ssl = SSL_new(t->ctx);
     if (ssl == NULL || !set_version(ssl, version) ||
         (!is_address(t->name) && /* RFC 6066, section 3 */

@@ -34,6 +34,9 @@ MUST_CHECK bool probe_tls_has_version(struct probe_tls *t, unsigned version);
 MUST_CHECK bool probe_tls_has_session(const struct probe_tls *t);
 void probe_tls_drop_session(struct probe_tls *t);
 
+/* Has the server that was connected to last asked for a certificate of ours? */
+MUST_CHECK bool probe_tls_was_asked(const struct probe_tls *t);
+
 /* Sets version, cipher, group, and is_resumed. */
 void probe_tls_agreed(const SSL *ssl, struct probe_visit_facts *f);
 

@@ -141,7 +141,7 @@ static struct probe_step approach(struct probe *p, struct span window)
     probe_overhear(p, window, overhear_greeting(p, window));
     step = sieve_approach_step(&p->approach, window);
     if (step.state != APPROACH_READY)
-        return probe_approached(p, &step, &injected);
+        return probe_approached(p, &step, window, &injected);
     if (p->wish.learns)
         sieve_list_learn(window, &p->learned);
     return finish(p, PHASE_LOGOUT, step.take);

@@ -45,6 +45,7 @@ static inline struct probe_certificate sample_certificate(void)
         .names = "mx.example.org\nmail.example.org\n",
         .key = "ECDSA P-256",
         .signature = "RSA-SHA256",
+        .is_dated = true,
         .not_before = SAMPLE_NOW - 28 * SAMPLE_DAY,
         .not_after = SAMPLE_NOW + 62 * SAMPLE_DAY,
         .is_for_name = true,

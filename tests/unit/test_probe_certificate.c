@@ -119,6 +119,27 @@ static void the_common_name_counts_without_other_names(void **state)
     assert_false(read_for("mx.example", nobody, false, leaf, NULL, NULL).is_by_common_name);
 }
 
+static void an_address_as_a_name_is_told_as_one(void **state)
+{
+    X509 *x = peer_x509(leaf_key, "a", "DNS:192.0.2.1,DNS:2001:db8::1,DNS:a.example,IP:192.0.2.2",
+                        -1, 10, NULL, NULL);
+    struct probe_certificate c = read_for("192.0.2.1", nobody, false, x, NULL, NULL);
+
+    assert_false(c.is_for_name);
+    assert_string_equal(c.names, "DNS:192.0.2.1\nDNS:2001:db8::1\na.example\n192.0.2.2\n");
+    X509_free(x);
+}
+
+static void dates_that_are_none_are_not_guessed(void **state)
+{
+    X509 *x = peer_x509(leaf_key, "mx.example", "DNS:mx.example", -1, 10, NULL, NULL);
+
+    assert_true(read_for("mx.example", nobody, false, x, NULL, NULL).is_dated);
+    ASN1_STRING_set(X509_getm_notAfter(x), "no such day!!", -1);
+    assert_false(read_for("mx.example", nobody, false, x, NULL, NULL).is_dated);
+    X509_free(x);
+}
+
 static void what_is_missing_has_a_name(void **state)
 {
     struct probe_certificate c = read_for("mx.example", trusted, false, leaf, NULL, NULL);
@@ -335,6 +356,8 @@ int main(void)
         cmocka_unit_test(a_whole_chain_is_trusted),
         cmocka_unit_test(names_are_matched_as_clients_do),
         cmocka_unit_test(the_common_name_counts_without_other_names),
+        cmocka_unit_test(an_address_as_a_name_is_told_as_one),
+        cmocka_unit_test(dates_that_are_none_are_not_guessed),
         cmocka_unit_test(what_is_missing_has_a_name),
         cmocka_unit_test(whoever_was_named_is_trusted),
         cmocka_unit_test(order_is_seen),

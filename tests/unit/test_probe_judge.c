@@ -275,6 +275,10 @@ static void a_dialogue_that_ends_before_starttls_is_a_problem(void **state)
     facts.look.said.clear = sample_learned("STARTTLS");
     expect("starttls", FINDING_PROBLEM, "does not come to STARTTLS: it closed the connection",
            "log");
+    not_secured("it says 421");
+    snprintf(facts.look.said.answer, PROBE_TEXT, "421 4.7.0 too many of you");
+    expect("starttls", FINDING_PROBLEM,
+           "does not come to STARTTLS: it says 421: 421 4.7.0 too many of you", "log");
 }
 
 static void octets_behind_the_go_ahead_are_a_problem(void **state)
@@ -306,6 +310,7 @@ static void a_failed_handshake_is_a_problem(void **state)
     failed_handshake("no TLS in time");
     expect("handshake", FINDING_PROBLEM, "the handshake fails: no TLS in time", "hangs");
     failed_handshake("peer sent alert \"certificate required\"");
+    facts.look.wants_certificate = true;
     expect("handshake", FINDING_PROBLEM,
            "the handshake fails: peer sent alert \"certificate required\"",
            "a client's certificate");
@@ -399,6 +404,8 @@ static void what_goes_wrong_inside_is_a_problem(void **state)
     facts.look.said.learned.is_known = false;
     snprintf(facts.look.why, sizeof facts.look.why, "it says 421");
     expect("dialogue", FINDING_PROBLEM, "does not go on inside TLS: it says 421", "log");
+    snprintf(facts.look.said.answer, PROBE_TEXT, "421 later");
+    expect("dialogue", FINDING_PROBLEM, "does not go on inside TLS: it says 421: 421 later", "log");
     expect_nothing("capabilities");
 }
 
@@ -437,6 +444,10 @@ static void expiry_is_judged_by_the_day(void **state)
     c->not_after = SAMPLE_NOW;
     expect("certificate.expiry", FINDING_WARNING,
            "its certificate expires on 2025-11-29, in 0 days", "renew");
+    c->is_dated = false;
+    expect("certificate.expiry", FINDING_PROBLEM, "its certificate has dates that cannot be read",
+           "another");
+    c->is_dated = true;
     c->not_after = SAMPLE_NOW - 1;
     expect("certificate.expiry", FINDING_PROBLEM,
            "its certificate expired on 2025-11-28, 0 days ago", "reload");

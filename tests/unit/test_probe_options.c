@@ -167,7 +167,7 @@ static void what_is_wrong_is_told(void **state)
         {"smtp a.example --servername a.example.",
          "--servername a.example.: write a name as a certificate has it, without a dot at its "
          "end"},
-        {"smtp a.example --version", "there is no option --version; did you mean --versions"},
+        {"smtp a.example --version", "there is no option --version; did you mean --versions?"},
         {"smtp a.example -x", "there is no option -x; --help lists them all"},
         {"imap a.example --relay-test",
          "--relay-test is for smtp: leave it out, imap passes no mail on"},

@@ -179,6 +179,21 @@ static void versions_are_tried_one_by_one(void **state)
     SSL_CTX_free(few);
 }
 
+/* With TLS 1.2 the handshake fails for it, and the version was agreed long before. */
+static void who_wants_a_certificate_of_ours_has_the_version(void **state)
+{
+    SSL_CTX *strict = make_context();
+
+    SSL_CTX_set_verify(strict, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_options(strict, SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1);
+    survey_by(&(const struct mail_manner){.greeting = NULL}, VERSIONS, strict);
+    assert_true(facts.look.has_tls_failed && facts.look.wants_certificate);
+    assert_int_equal(facts.version[PROBE_TLSV1_1].outcome, PROBE_NO);
+    assert_int_equal(facts.version[PROBE_TLSV1_2].outcome, PROBE_YES);
+    assert_int_equal(facts.version[PROBE_TLSV1_3].outcome, PROBE_YES);
+    SSL_CTX_free(strict);
+}
+
 static void a_server_that_gives_no_session(void **state)
 {
     SSL_CTX *forgetful = make_context();
@@ -408,7 +423,7 @@ static void who_limits_connections_is_not_judged(void **state)
     assert_int_equal(facts.at_once.fate, PROBE_FATE_UNDECIDED);
     assert_int_equal(facts.version[PROBE_TLSV1_3].outcome, PROBE_UNDECIDED);
     assert_int_equal(facts.relay, PROBE_RELAY_UNKNOWN);
-    assert_string_equal(facts.relay_answer, "it says 421");
+    assert_string_equal(facts.relay_answer, "421 too many");
 }
 
 /* ---- PROXY headers ---- */
@@ -633,6 +648,7 @@ int main(void)
         cmocka_unit_test(a_good_server_is_visited_four_times),
         cmocka_unit_test(with_implicit_tls_there_is_nothing_to_inject),
         cmocka_unit_test(versions_are_tried_one_by_one),
+        cmocka_unit_test(who_wants_a_certificate_of_ours_has_the_version),
         cmocka_unit_test(a_server_that_gives_no_session),
         cmocka_unit_test(a_server_that_resumes_none),
         cmocka_unit_test(relaying_is_asked_for_inside_tls),
