@@ -31,22 +31,34 @@ static const char *why_nobody(const struct round *r)
     return r->names.count == 0 ? r->names.error : NULL;
 }
 
-static bool has_other_way(const struct round *r, size_t but)
+/* Has this machine a way to another address? Those that nobody has asked yet may be such. */
+static bool has_other_way(const struct round *r, size_t asked)
 {
-    for (size_t i = 0; i < r->names.count; i++)
-        if (i != but && !r->facts[i].look.has_no_route)
-            return true;
-    return false;
+    bool has = asked + 1 < r->names.count;
+
+    for (size_t i = 0; i < asked; i++)
+        has = has || !r->facts[i].look.has_no_route;
+    return has;
+}
+
+static void ask_address(struct round *r, size_t i, const struct probe_options *o,
+                        struct probe_survey *survey)
+{
+    probe_survey_address(survey, &r->names.address[i], &r->facts[i]);
+    r->when = time(NULL);
+    probe_judge(o, &r->facts[i], has_other_way(r, i), r->when, &r->findings[i]);
 }
 
 static void ask(struct round *r, const struct probe_options *o, struct probe_survey *survey)
 {
+    for (size_t i = 0; i < r->names.count; i++)
+        ask_address(r, i, o, survey);
+}
+
+static void begin(struct round *r, const struct probe_options *o)
+{
     lookup_host(o->host, &r->names);
-    for (size_t i = 0; i < r->names.count; i++)
-        probe_survey_address(survey, &r->names.address[i], &r->facts[i]);
     r->when = time(NULL);
-    for (size_t i = 0; i < r->names.count; i++)
-        probe_judge(o, &r->facts[i], has_other_way(r, i), r->when, &r->findings[i]);
 }
 
 static enum finding worst_of(const struct round *r)
@@ -73,20 +85,48 @@ static enum probe_nagios nagios_status(const struct round *r)
     return could_run(r) ? statuses[worst_of(r)] : NAGIOS_UNKNOWN;
 }
 
-static void tell(const struct round *r, const struct probe_options *o)
+/* survey  asks each address right before it is told, since people read along; NULL: all is known */
+static void tell_people(struct round *r, const struct probe_options *o, struct probe_survey *survey)
+{
+    struct report report;
+
+    probe_text_begin(&report, stdout, o);
+    for (size_t i = 0; i < r->names.count; i++) {
+        if (survey != NULL)
+            ask_address(r, i, o, survey);
+        probe_text_address(&report, o, &r->facts[i], &r->findings[i]);
+    }
+    probe_text_end(&report, o, r->facts, r->names.count, r->names.left_out, why_nobody(r));
+}
+
+/* What has been asked. */
+static void tell(struct round *r, const struct probe_options *o)
 {
     const char *why = why_nobody(r);
 
     if (!could_run(r) && !o->nagios)
         fprintf(stderr, "starttlsd probe: %s: %s\n", o->host, why);
     else if (o->json)
-        probe_json_write(stdout, o, r->facts, r->findings, r->names.count, r->when, why);
+        probe_json_write(stdout, o, r->facts, r->findings, r->names.count, r->names.left_out,
+                         r->when, why);
     else if (o->nagios)
         probe_nagios_write(stdout, nagios_status(r), o, r->facts, r->findings, r->names.count,
                            r->when, why);
     else
-        probe_text_write(stdout, o, r->facts, r->findings, r->names.count, why);
+        tell_people(r, o, NULL);
     fflush(stdout);
+}
+
+static void ask_and_tell(struct round *r, const struct probe_options *o,
+                         struct probe_survey *survey)
+{
+    begin(r, o);
+    if (could_run(r) && !o->json && !o->nagios) {
+        tell_people(r, o, survey);
+        return;
+    }
+    ask(r, o, survey);
+    tell(r, o);
 }
 
 static int status_of(const struct round *r, const struct probe_options *o)
@@ -118,8 +158,7 @@ static bool is_news(const struct round *now, const struct round *before)
     return false;
 }
 
-static void tell_again(const struct round *r, const struct round *before,
-                       const struct probe_options *o)
+static void tell_again(struct round *r, const struct round *before, const struct probe_options *o)
 {
     char when[32] = "";
     struct tm tm;
@@ -154,6 +193,7 @@ static void watch(struct round *r, struct round *before, const struct probe_opti
     while (!ferror(stdout)) {
         wait_until(r->when + PROBE_WATCH_SECONDS);
         *before = *r;
+        begin(r, o);
         ask(r, o, survey);
         tell_again(r, before, o);
     }
@@ -181,8 +221,7 @@ static int run(const struct probe_options *o)
         free(r);
         return cannot(o, why);
     }
-    ask(r, o, survey);
-    tell(r, o);
+    ask_and_tell(r, o, survey);
     if (o->watch)
         watch(r, r + 1, o, survey);
     status = status_of(r, o);

@@ -265,8 +265,8 @@ static void write_address(struct json *j, const struct probe_options *o,
 }
 
 void probe_json_write(FILE *to, const struct probe_options *o, const struct probe_facts *facts,
-                      const struct probe_findings *findings, size_t count, time_t when,
-                      const char *why)
+                      const struct probe_findings *findings, size_t count, size_t left_out,
+                      time_t when, const char *why)
 {
     struct json j = {.to = to};
 
@@ -284,6 +284,7 @@ void probe_json_write(FILE *to, const struct probe_options *o, const struct prob
     for (size_t i = 0; i < count; i++)
         write_address(&j, o, &facts[i], &findings[i]);
     json_end(&j, ']');
+    json_integer(&j, "addresses_left_out", (long)left_out);
     json_end(&j, '}');
     fputc('\n', to);
     fflush(to);

@@ -12,10 +12,11 @@
  *
  * facts, findings  of `count` addresses, in pairs
  * when             it was found out
+ * left_out         more addresses, which nobody asked
  * why              there is no address; NULL: there is one, or more
  */
 void probe_json_write(FILE *to, const struct probe_options *o, const struct probe_facts *facts,
-                      const struct probe_findings *findings, size_t count, time_t when,
-                      const char *why);
+                      const struct probe_findings *findings, size_t count, size_t left_out,
+                      time_t when, const char *why);
 
 #endif

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include "proxy/report.h"
-
 /* ---- facts ---- */
 
 static void tell_learned(struct report *r, const char *label, const struct learned *l)
@@ -71,8 +69,17 @@ static void tell_facts(struct report *r, const struct probe_options *o, const st
 
 /* ---- the whole ---- */
 
-static void tell_address(struct report *r, const struct probe_options *o,
-                         const struct probe_facts *f, const struct probe_findings *findings)
+void probe_text_begin(struct report *r, FILE *to, const struct probe_options *o)
+{
+    char place[PROBE_PLACE_MAX];
+
+    report_init(r, to);
+    report_title(r, 0, "%s %s", o->protocol->name, probe_options_place(o, place));
+    fflush(to);
+}
+
+void probe_text_address(struct report *r, const struct probe_options *o,
+                        const struct probe_facts *f, const struct probe_findings *findings)
 {
     report_title(r, 1, "%s", f->address);
     for (size_t i = 0; i < findings->count; i++) {
@@ -81,6 +88,7 @@ static void tell_address(struct report *r, const struct probe_options *o,
             report_advice(r, "%s", findings->finding[i].advice);
     }
     tell_facts(r, o, f);
+    fflush(r->to);
 }
 
 /* TLS is up at all of them that this machine has a way to. */
@@ -105,7 +113,7 @@ static const char *plural(size_t count)
 }
 
 static void tell_verdict(const struct report *r, const struct probe_options *o,
-                         const struct probe_facts *facts, size_t count)
+                         const struct probe_facts *facts, size_t count, size_t left_out)
 {
     const unsigned problems = r->count[FINDING_PROBLEM], warnings = r->count[FINDING_WARNING];
     char place[PROBE_PLACE_MAX];
@@ -118,6 +126,8 @@ static void tell_verdict(const struct report *r, const struct probe_options *o,
             probe_options_place(o, place));
     if (count == 0)
         fputs(" (no address", r->to);
+    else if (left_out > 0)
+        fprintf(r->to, " (%zu of its %zu addresses", count, count + left_out);
     else
         fprintf(r->to, " (%zu address%s", count, count == 1 ? "" : "es");
     if (problems > 0 && count > 0)
@@ -127,19 +137,13 @@ static void tell_verdict(const struct report *r, const struct probe_options *o,
     fputs(")\n", r->to);
 }
 
-void probe_text_write(FILE *to, const struct probe_options *o, const struct probe_facts *facts,
-                      const struct probe_findings *findings, size_t count, const char *why)
+void probe_text_end(struct report *r, const struct probe_options *o,
+                    const struct probe_facts *facts, size_t count, size_t left_out, const char *why)
 {
-    struct report r;
-    char place[PROBE_PLACE_MAX];
-
-    report_init(&r, to);
-    report_title(&r, 0, "%s %s", o->protocol->name, probe_options_place(o, place));
-    for (size_t i = 0; i < count; i++)
-        tell_address(&r, o, &facts[i], &findings[i]);
     if (count == 0) {
-        report_finding(&r, FINDING_PROBLEM, "no address: %s", why);
-        report_advice(&r, "is the name right?");
+        report_finding(r, FINDING_PROBLEM, "no address: %s", why);
+        report_advice(r, "is the name right?");
     }
-    tell_verdict(&r, o, facts, count);
+    tell_verdict(r, o, facts, count, left_out);
+    fflush(r->to);
 }

@@ -33,11 +33,15 @@ void resolver_look_up(const struct resolver_question *question, struct resolver_
                 sizeof answer->error - 1);
         return;
     }
-    for (const struct addrinfo *a = found; a != NULL && answer->count < BOARD_ADDRESSES_MAX;
-         a = a->ai_next)
-        if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) &&
-            a->ai_addrlen <= sizeof answer->address[0])
+    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next) {
+        if ((a->ai_family != AF_INET && a->ai_family != AF_INET6) ||
+            a->ai_addrlen > sizeof answer->address[0])
+            continue;
+        if (answer->count < BOARD_ADDRESSES_MAX)
             memcpy(&answer->address[answer->count++], a->ai_addr, a->ai_addrlen);
+        else
+            answer->left_out++;
+    }
     freeaddrinfo(found);
 }
 

@@ -18,6 +18,7 @@ struct resolver_question {
 struct resolver_answer {
     uint32_t id;
     uint32_t count;                                   /* 0: it failed */
+    uint32_t left_out;                                /* more than there is room for */
     union board_address address[BOARD_ADDRESSES_MAX]; /* ports are 0 */
     bool
         is_nobody; /* failed: there is no such name, or it has no address; else nobody could tell */

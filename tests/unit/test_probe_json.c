@@ -15,11 +15,13 @@
 static struct probe_options options;
 static struct probe_facts facts[2];
 static struct probe_findings findings[2];
+static size_t left_out;
 
 static int begin(void **state)
 {
     options = sample_options(&smtp_protocol, 587);
     facts[0] = facts[1] = sample_facts();
+    left_out = 0;
     findings[0] = findings[1] = (struct probe_findings){.count = 0};
     return 0;
 }
@@ -31,7 +33,7 @@ static char *report(size_t count, const char *why)
     size_t size;
     FILE *to = open_memstream(&text, &size);
 
-    probe_json_write(to, &options, facts, findings, count, SAMPLE_NOW, why);
+    probe_json_write(to, &options, facts, findings, count, left_out, SAMPLE_NOW, why);
     fclose(to);
     return text;
 }
@@ -86,7 +88,7 @@ static void a_whole_report(void **state)
            "{\"step\":\"handshake\",\"ms\":12.000}],"
            "\"findings\":[{\"id\":\"reach\",\"verdict\":\"ok\",\"text\":\"a \\\"text\\\"\","
            "\"advice\":null},{\"id\":\"starttls\",\"verdict\":\"warning\",\"text\":\"another\","
-           "\"advice\":\"do it\"}]}]}\n");
+           "\"advice\":\"do it\"}]}],\"addresses_left_out\":0}\n");
 }
 
 static void what_is_not_known_is_null(void **state)
@@ -102,16 +104,18 @@ static void what_is_not_known_is_null(void **state)
            "\"reached\":\"nothing\",\"reason\":\"Connection refused\",\"behind_proxy\":false,"
            "\"greeting\":null,\"capabilities\":{\"clear\":null,\"tls\":null},\"starttls\":null,"
            "\"tls\":null,\"certificate\":null,\"versions\":null,\"implicit_tls\":null,"
-           "\"proxy\":{\"v1\":null,\"v2\":null},\"relay\":null,\"times\":[],\"findings\":[]}]}\n");
+           "\"proxy\":{\"v1\":null,\"v2\":null},\"relay\":null,\"times\":[],\"findings\":[]}],"
+           "\"addresses_left_out\":0}\n");
 }
 
 static void a_name_without_address_is_a_problem(void **state)
 {
+    left_out = 4;
     expect(0, "Name or service not known",
            "{\"schema\":1,\"time\":\"2025-11-29T00:00:00Z\",\"protocol\":\"smtp\","
            "\"host\":\"mx.example.org\",\"port\":587,\"mode\":\"starttls\","
            "\"servername\":\"mx.example.org\",\"verdict\":\"problem\","
-           "\"reason\":\"Name or service not known\",\"addresses\":[]}\n");
+           "\"reason\":\"Name or service not known\",\"addresses\":[],\"addresses_left_out\":4}\n");
 }
 
 static void the_gravest_address_counts(void **state)
