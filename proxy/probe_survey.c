@@ -138,28 +138,26 @@ static struct probe_injection_facts fate(enum probe_fate fate, const char *why)
     return f;
 }
 
-/* usual  what it has answered to the look's goodbye; "": nothing */
-static struct probe_injection_facts try_injection(struct probe_survey *s,
-                                                  enum probe_injection injection, const char *title,
-                                                  const char *usual)
+/* Of what came behind the goodbye, inside TLS. UNTRIED: it tells nothing.
+ *
+ * usual  what the look's goodbye was answered with; "": nothing. Then an answer can only be for what
+ *        was put in, or a complaint about it */
+static struct probe_injection_facts fate_by_farewell(const struct probe_visit_facts *v,
+                                                     const char *usual)
 {
-    struct probe_errand e = errand(s, title);
-    const struct probe_visit_facts *v;
+    const char *heard = v->said.farewell_answer;
 
-    e.injection = injection;
-    v = visit(s, &e);
-    if (v->said.is_injecting)
-        return fate(PROBE_FATE_IN_CLEAR, v->why);
-    if (v->reach == PROBE_SECURED && v->said.farewell == PROBE_FAREWELL_OTHER)
-        return fate(PROBE_FATE_EXECUTED, v->said.farewell_answer);
-    if (v->reach == PROBE_SECURED && v->said.farewell == PROBE_FAREWELL_GOOD)
+    if (v->said.farewell == PROBE_FAREWELL_OTHER)
+        return fate(PROBE_FATE_EXECUTED, heard);
+    if (heard[0] != '\0' && usual[0] == '\0')
+        return fate(PROBE_FATE_UNDECIDED, heard);
+    if (v->said.farewell == PROBE_FAREWELL_GOOD || (heard[0] != '\0' && strcmp(heard, usual) == 0))
         return fate(PROBE_FATE_FORGOTTEN, "");
-    if (v->reach == PROBE_SECURED && v->said.farewell_answer[0] != '\0') {
-        if (strcmp(v->said.farewell_answer, usual) == 0)
-            return fate(PROBE_FATE_FORGOTTEN, "");
-        if (usual[0] == '\0') /* for what was put in, or a complaint about it */
-            return fate(PROBE_FATE_UNDECIDED, v->said.farewell_answer);
-    }
+    return fate(PROBE_FATE_UNTRIED, "");
+}
+
+static struct probe_injection_facts fate_by_end(const struct probe_visit_facts *v)
+{
     if (v->is_late && !v->has_tls_failed)
         return fate(PROBE_FATE_UNDECIDED, v->is_good ? "no answer in time" : v->why);
     if (v->reach == PROBE_SECURED)
@@ -170,6 +168,22 @@ static struct probe_injection_facts try_injection(struct probe_survey *s,
                                             ? v->why
                                             : v->said.tls_answer);
     return fate(PROBE_FATE_UNDECIDED, v->why);
+}
+
+static struct probe_injection_facts try_injection(struct probe_survey *s, const char *usual,
+                                                  enum probe_injection injection, const char *title)
+{
+    struct probe_injection_facts by_farewell = {.fate = PROBE_FATE_UNTRIED};
+    struct probe_errand e = errand(s, title);
+    const struct probe_visit_facts *v;
+
+    e.injection = injection;
+    v = visit(s, &e);
+    if (v->said.is_injecting)
+        return fate(PROBE_FATE_IN_CLEAR, v->why);
+    if (v->reach == PROBE_SECURED)
+        by_farewell = fate_by_farewell(v, usual);
+    return by_farewell.fate != PROBE_FATE_UNTRIED ? by_farewell : fate_by_end(v);
 }
 
 /* ---- beside it ---- */
@@ -219,14 +233,16 @@ static void try_relay(struct probe_survey *s, struct probe_facts *f)
 
 static void go_on_in_tls(struct probe_survey *s, struct probe_facts *f)
 {
+    const char *usual = f->look.said.farewell_answer;
+
     f->resumption = try_resumption(s);
     /* Who does not go on with us in any case says nothing on what is put in. */
     if (s->options->tls != BACKEND_TLS_STARTTLS || !f->look.is_good)
         return;
-    f->at_once = try_injection(s, PROBE_INJECT_AT_ONCE, "a command in one segment with STARTTLS",
-                               f->look.said.farewell_answer);
-    f->behind = try_injection(s, PROBE_INJECT_BEHIND, "a command behind the go-ahead for TLS",
-                              f->look.said.farewell_answer);
+    f->at_once =
+        try_injection(s, usual, PROBE_INJECT_AT_ONCE, "a command in one segment with STARTTLS");
+    f->behind =
+        try_injection(s, usual, PROBE_INJECT_BEHIND, "a command behind the go-ahead for TLS");
 }
 
 /* STARTTLS that is not offered, or refused, is so in any version. */

@@ -66,6 +66,8 @@ enum mail_goodbye {
     MAIL_GOODBYE_CLOSES, /* without a word */
     MAIL_GOODBYE_SILENT, /* it stays, too */
     MAIL_GOODBYE_SLOW,   /* later than the scout would wait */
+    MAIL_GOODBYE_OWN,    /* in words of its own, and it stays */
+    MAIL_GOODBYE_BELOW,  /* in the clear, though TLS is up */
 };
 
 enum mail_header {
@@ -209,7 +211,11 @@ static inline bool mail_goodbye(struct mail_peer *p)
 {
     const enum mail_goodbye goodbye = p->manner->goodbye;
 
-    while (goodbye == MAIL_GOODBYE_SILENT && mail_read(p))
+    if (goodbye == MAIL_GOODBYE_OWN)
+        mail_say(p, "250 so long\r\n");
+    if (goodbye == MAIL_GOODBYE_BELOW)
+        (void)!send(p->fd, "221 bye\r\n", 9, MSG_NOSIGNAL);
+    while ((goodbye == MAIL_GOODBYE_SILENT || goodbye == MAIL_GOODBYE_OWN) && mail_read(p))
         p->len = 0;
     if (goodbye == MAIL_GOODBYE_SLOW)
         poll(NULL, 0, MAIL_PAUSE_MS * 3 / 2);

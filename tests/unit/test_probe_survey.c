@@ -244,6 +244,38 @@ static void relaying_is_asked_for_inside_tls(void **state)
     assert_string_equal(facts.relay_answer, "554 5.7.1 relay access denied");
 }
 
+/* ---- goodbyes ---- */
+
+/* Some speak below their TLS there: all was well until then. */
+static void what_comes_behind_the_goodbye_is_no_handshake(void **state)
+{
+    survey(&(const struct mail_manner){.goodbye = MAIL_GOODBYE_BELOW}, 0);
+    assert_true(facts.look.is_good);
+    assert_false(facts.look.has_tls_failed);
+}
+
+/* Who never answers a goodbye can only have answered what was put in. */
+static void one_answer_too_many_of_who_answers_no_goodbye(void **state)
+{
+    static const struct mail_manner silent = {.goodbye = MAIL_GOODBYE_SILENT, .remembers = true},
+                                    closing = {.goodbye = MAIL_GOODBYE_CLOSES, .remembers = true};
+
+    survey(&silent, HURRIED);
+    assert_int_equal(facts.at_once.fate, PROBE_FATE_UNDECIDED);
+    assert_string_equal(facts.at_once.why, "250 done");
+    survey(&closing, 0);
+    assert_int_equal(facts.at_once.fate, PROBE_FATE_UNDECIDED);
+    assert_string_equal(facts.at_once.why, "250 done");
+}
+
+static void a_goodbye_in_words_of_its_own(void **state)
+{
+    survey(&(const struct mail_manner){.goodbye = MAIL_GOODBYE_OWN}, HURRIED);
+    assert_int_equal(facts.at_once.fate, PROBE_FATE_FORGOTTEN);
+    survey(&(const struct mail_manner){.goodbye = MAIL_GOODBYE_OWN, .remembers = true}, HURRIED);
+    assert_int_equal(facts.at_once.fate, PROBE_FATE_EXECUTED);
+}
+
 /* ---- those that cannot be reached, or do not speak ---- */
 
 static void nobody_there_is_asked_once(void **state)
@@ -652,6 +684,9 @@ int main(void)
         cmocka_unit_test(a_server_that_gives_no_session),
         cmocka_unit_test(a_server_that_resumes_none),
         cmocka_unit_test(relaying_is_asked_for_inside_tls),
+        cmocka_unit_test(what_comes_behind_the_goodbye_is_no_handshake),
+        cmocka_unit_test(one_answer_too_many_of_who_answers_no_goodbye),
+        cmocka_unit_test(a_goodbye_in_words_of_its_own),
         cmocka_unit_test(nobody_there_is_asked_once),
         cmocka_unit_test(who_says_nothing_is_not_asked_again),
         cmocka_unit_test(a_greeting_is_one_though_it_turns_away),
