@@ -108,7 +108,7 @@ static enum note conclude(struct imap_server *s, const struct imap_response *r)
 {
     enum note note = imap_is_login(s->verb) ? imap_auth_refused(s, r) : NOTE_NONE;
 
-    if (s->verb == IMAP_AUTHENTICATE)
+    if (imap_is_login(s->verb))
         server_refused(&s->base);
     if (s->turn == IMAP_TURN_GO_AHEAD) { /* the rest of it is still in the window */
         s->answered = s->frame_len;

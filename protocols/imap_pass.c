@@ -100,7 +100,7 @@ static struct verdict send_part(struct imap_server *s, const struct imap_command
     imap_write(&w, LINE_END);
     if (w.is_full)
         return imap_refuse(s, take, command->tag, &imap_too_long);
-    if (command->verb == IMAP_AUTHENTICATE)
+    if (imap_is_login(command->verb))
         server_exchange_line(&s->base, imap_written(&w).len, IMAP_LINE_PASS_MAX);
     if (imap_writer_is_last(&w)) {
         s->invited = 0;

@@ -42,8 +42,9 @@ void server_strike(struct server *s, struct span last_words);
 /* The backend has refused a login for what was in it; likewise. */
 void server_login_failed(struct server *s, struct span last_words);
 
-/* A line of `len` octets, its end included, of a SASL exchange passes. RFC 4954 grants it 12288; a
- * backend with a buffer for `max` reads the rest of a longer one as a command. */
+/* A line of `len` octets, its end included, of a SASL exchange passes, or a login's literal and what
+ * is behind it. RFC 4954 grants it 12288; a backend with a buffer for `max` reads the rest of a longer
+ * one as a command. */
 void server_exchange_line(struct server *s, size_t len, size_t max);
 
 /* Something is refused. If the backend may owe a reply too many, this may be it, and the session

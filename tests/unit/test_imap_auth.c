@@ -277,7 +277,17 @@ static void a_refusal_behind_a_long_line_is_the_last_word(void **state)
         {BACKEND("+ \r\n"), TO_BACKEND(A1024 "\r\n")},
         {BACKEND("a NO no\r\n"), TO_CLIENT("a NO no\r\n"), NOTES(AUTH_FAILED), CLOSES(ERRORS)},
     };
+    static const struct turn literal[] = {
+        {CLIENT("a LOGIN u {1024+}\r\n" A1024 "\r\n"), TO_BACKEND("a LOGIN u {1024}\r\n")},
+        {BACKEND("a NO too long\r\n"), TO_CLIENT("a NO too long\r\n")},
+        {CLIENT("a LOGIN u {1024+}\r\n" A1024 "\r\na LOGIN b c\r\n"),
+         TO_BACKEND("a LOGIN u {1024}\r\n")},
+        {BACKEND("+ \r\n"), TO_BACKEND(A1024 "\r\n")},
+        {BACKEND("a NO no\r\na OK done\r\n"), TO_CLIENT("a NO no\r\n"), NOTES(AUTH_FAILED),
+         CLOSES(ERRORS)},
+    };
     PLAY(&policy, PLAY_FROM_GATE, dialogue);
+    PLAY(&policy, PLAY_FROM_GATE, literal);
 }
 
 static void failures_are_counted_where_something_was_sent(void **state)

@@ -302,8 +302,9 @@ def check(dialogue):
     has_quit = any(item.verb == b'LOGOUT' for item in items)
     # A literal that is too large, and on its way without a question, ends the session.
     dialogue.may_violate = re.search(rb'[+-]\}\r?\n', dialogue.phases[-1].sent) is not None
-    # Where a backend may have read a line of an exchange as two, its refusal ends the session.
-    is_doubtful = any(line and len(line) > 990 for link in dialogue.links for item in link.items for line in item.responses)
+    # Where a backend may have read a line of an exchange or a literal as two, its refusal ends the session.
+    is_doubtful = any(item.verb == b'LOGIN' and len(item.text) > 990 or any(line and len(line) > 990 for line in item.responses)
+                      for link in dialogue.links for item in link.items)
     check_end(dialogue, has_quit, is_guesser or is_doubtful or 0 < policy.max_errors <= len(refused) + len(cancelled))
     must(machine.is_over or not policy.max_errors or len(refused) < policy.max_errors, 'too many errors, and it goes on')
     check_lies(dialogue)
