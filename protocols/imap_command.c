@@ -116,10 +116,8 @@ enum imap_arguments imap_authenticate_parse(struct span rest, struct imap_authen
     if (rest.len == 0)
         return IMAP_ARGUMENTS_GOOD;
     argument->response = span_skip(rest, 1);
-    /* `*` cancels what has not begun: in this place it is no response. */
-    return argument->response.len > 0 && argument->response.data[0] != '*' &&
-                   argument->response.len <= SASL_LINE_MAX - 2 &&
-                   sasl_is_response(argument->response)
+    return argument->response.len > 0 && argument->response.len <= SASL_LINE_MAX - 2 &&
+                   sasl_is_initial(argument->response)
                ? IMAP_ARGUMENTS_GOOD
                : IMAP_ARGUMENTS_BAD;
 }

@@ -28,7 +28,7 @@ const struct pop3_refusal *pop3_auth_judge(struct span argument)
 
     if (argument.len == 0)
         return NULL;
-    if (!sasl_is_mechanism(mechanism) || !sasl_is_response(response) ||
+    if (!sasl_is_mechanism(mechanism) || !sasl_is_initial(response) ||
         !may_be_cut(auth.len + mechanism.len + 1, response))
         return &pop3_syntax;
     return sasl_may_pass(mechanism, true) ? NULL : &no_mechanism;

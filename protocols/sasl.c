@@ -73,6 +73,11 @@ bool sasl_is_response(struct span text)
     return true;
 }
 
+bool sasl_is_initial(struct span text)
+{
+    return (text.len == 0 || text.data[0] != '*') && sasl_is_response(text);
+}
+
 enum sasl_line sasl_line_find(struct span window, struct line *line)
 {
     switch (line_find(window, SASL_LINE_MAX, line)) {

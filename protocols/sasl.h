@@ -35,6 +35,10 @@ MUST_CHECK bool sasl_may_pass(struct span mechanism, bool may_add_layer);
 /* Is it empty, `*`, `=`, or base64 (RFC 4648, section 4) as far as its alphabet goes? */
 MUST_CHECK bool sasl_is_response(struct span text);
 
+/* May it stand behind a mechanism's name? Not `*`: to some readers it cancels what has not begun, to
+ * others it is a response, and to a third kind none at all. */
+MUST_CHECK bool sasl_is_initial(struct span text);
+
 enum sasl_line {
     SASL_PARTIAL,  /* no end yet */
     SASL_RESPONSE, /* `line` is set */

@@ -40,8 +40,7 @@ static void what_is_no_auth_does_not_pass(void **state)
 {
     static const struct turn dialogue[] = {
         {CLIENT("AUTH PLAIN a b\r\n"), TO_CLIENT(SYNTAX)},
-        {CLIENT("AUTH PLAIN *\r\n"), TO_BACKEND("AUTH PLAIN *\r\n")},
-        {BACKEND("-ERR\r\n"), TO_CLIENT("-ERR\r\n"), NOTES(AUTH_FAILED)},
+        {CLIENT("AUTH PLAIN *\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("AUTH PLAIN a_b\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("AUTH PL.AIN\r\n"), TO_CLIENT(SYNTAX)},
         {CLIENT("AUTH A23456789012345678901\r\n"), TO_CLIENT(SYNTAX)},

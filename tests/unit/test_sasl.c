@@ -66,6 +66,10 @@ static void responses(void **state)
     for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
         if (sasl_is_response(row[i].text) != row[i].is_one)
             fail_msg("row %zu", i);
+    assert_false(sasl_is_initial((struct span)SPAN("*")));
+    assert_true(sasl_is_initial((struct span)SPAN("=")));
+    assert_true(sasl_is_initial((struct span)SPAN("")));
+    assert_false(sasl_is_initial((struct span)SPAN("a_b")));
 }
 
 static void octets_of_base64_and_no_others(void **state)
