@@ -72,7 +72,7 @@ struct complaint {
     size_t size;
 };
 
-/* False, always. */
+/* False, always. A terminal, or a monitoring page, obeys no word of it. */
 static bool complain(const struct complaint *c, const char *text, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -84,6 +84,9 @@ static bool complain(const struct complaint *c, const char *text, ...)
     if (c->why[0] == '\0')
         vsnprintf(c->why, c->size, text, values);
     va_end(values);
+    for (char *at = c->why; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            *at = '?';
     return false;
 }
 
@@ -247,7 +250,7 @@ static bool read_place(struct probe_options *o, const char *word, const struct c
                 : arena_print(&arena, "%.*s:%u", (int)without_dot(host).len, word, o->port)),
         false, &arena, &remedy);
     if (wrong != NULL)
-        is_good = complain(c, "%s %s: %s", word, wrong, remedy);
+        is_good = complain(c, "%.80s %s: %s", word, wrong, remedy);
     else
         snprintf(o->host, sizeof o->host, "%s", e.host);
     o->port = e.port;
@@ -276,10 +279,11 @@ static bool read_servername(struct probe_options *o, const char *word, const str
     o->servername = word == NULL ? o->host : word;
     if (word == NULL || endpoint_is_name(span_of(word)) || is_address(word))
         return true;
-    return complain(c,
-                    "--servername %s: write a name as a certificate has it, without a dot at "
-                    "its end",
-                    word);
+    return complain(
+        c,
+        "--servername %.80s: write a name as a certificate has it, in ASCII and without "
+        "a dot at its end, or an address without brackets",
+        word);
 }
 
 static bool agrees(const struct probe_options *o, const struct complaint *c)

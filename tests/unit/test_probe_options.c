@@ -163,10 +163,22 @@ static void what_is_wrong_is_told(void **state)
         {"smtp a.example --ca=", "--ca needs a value: see --help"},
         {"smtp a.example --json=yes", "--json takes no value: write --json alone"},
         {"smtp a.example --servername *.example",
-         "--servername *.example: write a name as a certificate has it, without a dot at its end"},
+         "--servername *.example: write a name as a certificate has it, in ASCII and without a "
+         "dot at its end, or an address without brackets"},
         {"smtp a.example --servername a.example.",
-         "--servername a.example.: write a name as a certificate has it, without a dot at its "
-         "end"},
+         "--servername a.example.: write a name as a certificate has it, in ASCII and without a "
+         "dot at its end, or an address without brackets"},
+        {"smtp a.example --servername a\x1b[2Jb\x7f",
+         "--servername a?[2Jb?: write a name as a certificate has it, in ASCII and without a dot "
+         "at its end, or an address without brackets"},
+        {"smtp a.example --servername "
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "a",
+         "--servername "
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: write "
+         "a "
+         "name as a certificate has it, in ASCII and without a dot at its end, or an address "
+         "without brackets"},
         {"smtp a.example --version", "there is no option --version; did you mean --versions?"},
         {"smtp a.example -x", "there is no option -x; --help lists them all"},
         {"imap a.example --relay-test",
