@@ -111,7 +111,7 @@ static void tell(struct round *r, const struct probe_options *o)
                          r->when, why);
     else if (o->nagios)
         probe_nagios_write(stdout, nagios_status(r), o, r->facts, r->findings, r->names.count,
-                           r->when, why);
+                           r->names.left_out, r->when, why);
     else
         tell_people(r, o, NULL);
     fflush(stdout);
@@ -140,21 +140,35 @@ static int status_of(const struct round *r, const struct probe_options *o)
 
 /* ---- --watch ---- */
 
+static bool is_same_verdict(const struct probe_findings *a, const struct probe_findings *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->finding[i].id, b->finding[i].id) != 0 ||
+            a->finding[i].verdict != b->finding[i].verdict)
+            return false;
+    return true;
+}
+
+/* Name servers turn the order round, which is no news. */
+static bool was_so(const struct round *before, const struct probe_facts *f,
+                   const struct probe_findings *findings)
+{
+    for (size_t i = 0; i < before->names.count; i++)
+        if (strcmp(before->facts[i].address, f->address) == 0)
+            return is_same_verdict(&before->findings[i], findings);
+    return false;
+}
+
 /* Other addresses, or another verdict on anything: times and days are no news. */
 static bool is_news(const struct round *now, const struct round *before)
 {
     if (now->names.count != before->names.count || could_run(now) != could_run(before))
         return true;
-    for (size_t i = 0; i < now->names.count; i++) {
-        const struct probe_findings *a = &now->findings[i], *b = &before->findings[i];
-
-        if (strcmp(now->facts[i].address, before->facts[i].address) != 0 || a->count != b->count)
+    for (size_t i = 0; i < now->names.count; i++)
+        if (!was_so(before, &now->facts[i], &now->findings[i]))
             return true;
-        for (size_t k = 0; k < a->count; k++)
-            if (strcmp(a->finding[k].id, b->finding[k].id) != 0 ||
-                a->finding[k].verdict != b->finding[k].verdict)
-                return true;
-    }
     return false;
 }
 

@@ -59,8 +59,8 @@ static const struct probe_finding *worst_of(const struct probe_findings *finding
 
 /* What can be said in a few words: the worst finding, or what was agreed. */
 static void write_summary(FILE *to, const struct probe_facts *facts,
-                          const struct probe_findings *findings, size_t count, time_t now,
-                          const char *why)
+                          const struct probe_findings *findings, size_t count, size_t left_out,
+                          time_t now, const char *why)
 {
     size_t at = 0;
     const struct probe_finding *worst = worst_of(findings, count, &at);
@@ -76,7 +76,9 @@ static void write_summary(FILE *to, const struct probe_facts *facts,
         fputs(facts[0].look.version, to);
         if (end != NULL)
             fprintf(to, ", certificate %ld days", probe_days(now, *end));
-        if (count > 1)
+        if (left_out > 0)
+            fprintf(to, ", %zu of %zu addresses", count, count + left_out);
+        else if (count > 1)
             fprintf(to, ", %zu addresses", count);
     }
 }
@@ -114,13 +116,13 @@ static void write_finding(FILE *to, const struct probe_facts *f,
 
 void probe_nagios_write(FILE *to, enum probe_nagios status, const struct probe_options *o,
                         const struct probe_facts *facts, const struct probe_findings *findings,
-                        size_t count, time_t now, const char *why)
+                        size_t count, size_t left_out, time_t now, const char *why)
 {
     char place[PROBE_PLACE_MAX];
 
     fprintf(to, "STARTTLS %s - %s %s: ", status_words[status], o->protocol->name,
             probe_options_place(o, place));
-    write_summary(to, facts, findings, count, now, why);
+    write_summary(to, facts, findings, count, left_out, now, why);
     write_performance(to, o, facts, count, now);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < findings[i].count; k++)

@@ -15,10 +15,12 @@
 static struct probe_options options;
 static struct probe_facts facts[2];
 static struct probe_findings findings[2];
+static size_t left_out;
 
 static int begin(void **state)
 {
     options = sample_options(&smtp_protocol, 25);
+    left_out = 0;
     facts[0] = facts[1] = sample_facts();
     strcpy(facts[1].address, "2001:db8::1");
     return 0;
@@ -32,7 +34,7 @@ static void expect(enum probe_nagios status, size_t count, const char *why, cons
 
     for (size_t i = 0; i < count; i++)
         probe_judge(&options, &facts[i], true, SAMPLE_NOW, &findings[i]);
-    probe_nagios_write(to, status, &options, facts, findings, count, SAMPLE_NOW, why);
+    probe_nagios_write(to, status, &options, facts, findings, count, left_out, SAMPLE_NOW, why);
     fclose(to);
     printed_is(seen, text);
 }
@@ -51,6 +53,10 @@ static void of_several_the_slowest_and_the_first_to_expire_count(void **state)
     facts[1].look.time[0].ms += 1000;
     expect(NAGIOS_OK, 2, NULL,
            "STARTTLS OK - smtp mx.example.org:25: TLSv1.3, certificate 22 days, 2 addresses"
+           " | time=1.037s;;;0 days=22;7:;0:\n");
+    left_out = 3;
+    expect(NAGIOS_OK, 2, NULL,
+           "STARTTLS OK - smtp mx.example.org:25: TLSv1.3, certificate 22 days, 2 of 5 addresses"
            " | time=1.037s;;;0 days=22;7:;0:\n");
     facts[0].certificate.is_shown = false;
     facts[1].certificate.is_shown = false;
