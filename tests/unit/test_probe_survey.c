@@ -488,6 +488,9 @@ static void who_wants_a_header_gets_one(void **state)
            PROXY | HURRIED);
     assert_int_equal(facts.proxy_v2.outcome, PROBE_UNDECIDED);
     assert_false(facts.is_behind_proxy);
+    /* It takes its time with one. */
+    survey(&(const struct mail_manner){.header = MAIL_HEADER_V2, .is_slow = true}, PROXY | HURRIED);
+    assert_true(facts.is_behind_proxy);
     survey(&(const struct mail_manner){.header = MAIL_HEADER_V2}, HURRIED);
     assert_int_equal(facts.look.reach, PROBE_CONNECTED);
     assert_int_equal(facts.proxy_v2.outcome, PROBE_UNTRIED);
