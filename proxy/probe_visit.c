@@ -172,7 +172,7 @@ void probe_visit(struct probe_visitor *v, const union board_address *address,
     f->said = v->look.probe;
     f->is_late = v->look.is_late;
     f->has_tls_failed = v->look.secured.has_failed;
-    f->wants_certificate = f->has_tls_failed && probe_tls_was_asked(v->tls);
+    f->wants_certificate = f->has_tls_failed && !f->is_late && probe_tls_was_asked(v->tls);
     f->has_no_route = f->reach == PROBE_NOT_REACHED &&
                       (v->look.dial.error == ENETUNREACH || v->look.dial.error == EADDRNOTAVAIL ||
                        v->look.dial.error == EAFNOSUPPORT);

@@ -194,6 +194,26 @@ static void who_wants_a_certificate_of_ours_has_the_version(void **state)
     SSL_CTX_free(strict);
 }
 
+static void hang(const SSL *ssl, int where, int result)
+{
+    if (SSL_get_state(ssl) == TLS_ST_SR_CERT)
+        pause();
+}
+
+/* Many ask, and do without. */
+static void who_asks_for_a_certificate_and_hangs_may_not_want_it(void **state)
+{
+    SSL_CTX *polite = make_context();
+
+    SSL_CTX_set_verify(polite, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_max_proto_version(polite, TLS1_2_VERSION);
+    SSL_CTX_set_info_callback(polite, hang);
+    survey_by(&(const struct mail_manner){.greeting = NULL}, HURRIED, polite);
+    assert_true(facts.look.has_tls_failed && facts.look.is_late);
+    assert_false(facts.look.wants_certificate);
+    SSL_CTX_free(polite);
+}
+
 static void a_server_that_gives_no_session(void **state)
 {
     SSL_CTX *forgetful = make_context();
@@ -684,6 +704,7 @@ int main(void)
         cmocka_unit_test(with_implicit_tls_there_is_nothing_to_inject),
         cmocka_unit_test(versions_are_tried_one_by_one),
         cmocka_unit_test(who_wants_a_certificate_of_ours_has_the_version),
+        cmocka_unit_test(who_asks_for_a_certificate_and_hangs_may_not_want_it),
         cmocka_unit_test(a_server_that_gives_no_session),
         cmocka_unit_test(a_server_that_resumes_none),
         cmocka_unit_test(relaying_is_asked_for_inside_tls),
