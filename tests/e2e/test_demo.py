@@ -173,19 +173,19 @@ def test_a_mail_through_the_container(backend, directory, certificates, free_por
     tool = os.environ.get("IMAGE_SH")
     if not tool:
         pytest.skip("IMAGE_SH is not set (this is no part of CI)")
-    behind, tag = backend(), "starttlsd-e2e"
+    behind, tag, port = backend(), "starttlsd-e2e", free_port()
     subprocess.run([tool, "build", ROOT, tag], check=True, timeout=600)
     chain, key = certificates.localhost.split()
     (directory / "starttlsd.ini").write_text(
-        f"[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:2525\nbackend = {behind.address}\nrelay = backend\n"
+        f"[service mx]\nprotocol = smtp\nlisten = 127.0.0.1:{port}\nbackend = {behind.address}\nrelay = backend\n"
         "certificate = chain.pem key.pem\n")
     for source, name in ((chain, "chain.pem"), (key, "key.pem")):
         (directory / name).write_bytes(pathlib.Path(source).read_bytes())
         (directory / name).chmod(0o644)
     container = subprocess.Popen([tool, "run", tag, "--volume", f"{directory}:/etc/starttlsd:ro"])
     try:
-        eventually(lambda: greets(2525), patience=60)
-        with Client(2525) as client:
+        eventually(lambda: greets(port), patience=60)
+        with Client(port) as client:
             client.starttls(tls_context(str(certificates.ca)))
             assert client.mail(message("m", b"x\r\n")).startswith("250")
             client.quit()
