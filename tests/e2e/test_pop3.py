@@ -257,7 +257,7 @@ def test_a_login_in_tls_after_words_in_plaintext(open_to_all):
 
 
 def test_logins_in_plaintext_where_they_are_allowed(permissive, dovecot):
-    eventually(lambda: learned(permissive, "USER"), what="the scout's look")
+    eventually(lambda: learned(permissive, "UIDL"), what="the scout's look")
     with Pop3Client(permissive.port) as client:
         assert client.capabilities() == passed_on(dovecot) | {"STLS"}
         client.login(*BOB)
