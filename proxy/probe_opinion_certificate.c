@@ -22,11 +22,12 @@ static const char *plural(long count)
 
 /* ---- until when ---- */
 
+/* The last second counts as over, as it does for OpenSSL: or trust would be told as lost above. */
 static bool is_out_of_date(const struct opinion *j)
 {
     const struct probe_certificate *c = &j->f->certificate;
 
-    return !c->is_dated || j->now > c->not_after || j->now < c->not_before;
+    return !c->is_dated || j->now >= c->not_after || j->now < c->not_before;
 }
 
 static void judge_expiry(struct opinion *j)
@@ -40,7 +41,7 @@ static void judge_expiry(struct opinion *j)
         opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
                      "its certificate has dates that cannot be read");
         opinion_advise(j, "clients refuse it: get another");
-    } else if (j->now > c->not_after) {
+    } else if (j->now >= c->not_after) {
         opinion_find(j, FINDING_PROBLEM, "certificate.expiry",
                      "its certificate expired on %s, %ld day%s ago", date(c->not_after, day), over,
                      plural(over));

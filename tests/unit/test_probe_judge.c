@@ -442,6 +442,9 @@ static void expiry_is_judged_by_the_day(void **state)
     expect("certificate.expiry", FINDING_WARNING, "its certificate expires on 2025-11-30, in 1 day",
            "renew");
     c->not_after = SAMPLE_NOW;
+    expect("certificate.expiry", FINDING_PROBLEM,
+           "its certificate expired on 2025-11-29, 0 days ago", "reload");
+    c->not_after = SAMPLE_NOW + 1;
     expect("certificate.expiry", FINDING_WARNING,
            "its certificate expires on 2025-11-29, in 0 days", "renew");
     c->is_dated = false;
