@@ -227,8 +227,8 @@ def is_same(policy, sent, passed, is_eight_bit):
         return [b'AUTH', *sent.octets.split()[1:]] == passed.octets.split(b' ')
     if sent.verb != b'MAIL' or passed.is_logged_in:
         return False
-    words = [w for w in re.split(rb'[ \t\v\f]+', sent.octets) if not w.upper().startswith(b'AUTH=')]
-    return words == re.split(rb'[ \t\v\f]+', passed.octets)
+    words = [w for w in re.split(rb'[ \t\v\f]+', sent.octets.rstrip(BLANKS)) if not w.upper().startswith(b'AUTH=')]
+    return words == re.split(rb'[ \t\v\f]+', passed.octets.rstrip(BLANKS))
 
 
 def read_client(dialogue):
