@@ -113,6 +113,8 @@ static void tell_failure(struct report *r, const struct outcome *o, const char *
                       strstr(o->why, "XCLIENT") != NULL
                           ? "let it believe this machine (Postfix: smtpd_authorized_xclient_hosts, "
                             "Dovecot: login_trusted_networks)"
+                      : strstr(o->why, "greeting") != NULL
+                          ? "is that the port of another protocol? If not, its log should say why"
                           : "its log should say why it does not serve this machine");
     }
     if (has_other)
@@ -249,10 +251,25 @@ static bool has_unused_starttls(const struct look *l)
     return false;
 }
 
+/* The header that it met spoke for this machine and of no TLS; those of clients say that they use it. */
+static bool may_offer_clients_more(const struct service *service)
+{
+    return service->identity == IDENTITY_PROXY_V2 &&
+           service->policy.backend_tls == BACKEND_TLS_NONE && service->policy.tls != FRONT_NONE &&
+           !service->protocol->has_relay;
+}
+
 static void tell_no_logins(struct look *l)
 {
     const bool takes_mail = l->service->protocol->has_relay;
 
+    if (may_offer_clients_more(l->service)) {
+        report_finding(l->report, FINDING_WARNING, "no way for this machine to log in");
+        report_advice(l->report, "clients may have one: `identity` tells of their TLS, and Dovecot"
+                                 " takes");
+        report_advice(l->report, "passwords then; log in once to see");
+        return;
+    }
     report_finding(l->report, FINDING_PROBLEM, "%sno way to log in",
                    takes_mail ? "relay = login, and " : "");
     report_advice(l->report, takes_mail

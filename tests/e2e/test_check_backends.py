@@ -16,6 +16,7 @@ from gateway import PROGRAM, eventually
 from mailbox_scripts import ImapScript, Pop3Script
 from peers import free_port
 from postfix import Postfix
+from test_identity import Proxied
 from tls_backends import (Implicit, Plain, Refusing, Silent, TlsScript, Without, World, fingerprint, server_context)
 
 FAST = {"connect_timeout": "1s", "greeting_timeout": "1s"}
@@ -202,11 +203,25 @@ def test_mailboxes_that_nobody_can_open(backend, check, script, offers, is_good)
     assert status == (0 if is_good else 1)
 
 
+@pytest.mark.parametrize("script, offers", [(ImapScript, b"IMAP4rev1 LOGINDISABLED"), (Pop3Script, b"TOP\r\n")])
+@pytest.mark.parametrize("keys, is_bad", [
+    ({"identity": "proxy-v2"}, False), ({"identity": "proxy-v1"}, True), ({"identity": "proxy-v2", "tls": "none"}, True)])
+def test_mailboxes_for_clients_whose_tls_is_told(backend, check, script, offers, keys, is_bad):
+    """Dovecot offers no passwords to our look, whose header says LOCAL, and to clients it does."""
+    behind = script()
+    behind.capability = behind.capabilities = offers
+    status, report, _ = check(backend(Proxied(behind)), protocol=script.__name__[:4].lower(), **keys)
+    assert verdicts(report, "problem") == (["no way to log in"] if is_bad else [])
+    assert verdicts(report, "warning") == ([] if is_bad else ["no way for this machine to log in"])
+    assert status == (1 if is_bad else 0)
+
+
 @pytest.mark.parametrize("protocol, wants", [("imap", "OK"), ("pop3", "+OK")])
 def test_a_server_of_another_protocol(backend, check, protocol, wants):
     status, report, _ = check(backend(Guarded()), protocol=protocol)
     assert status == 1
     assert verdicts(report, "problem")[0].startswith(f"127.0.0.1: its greeting is no {wants}; it greeted: 220 ")
+    assert "is that the port of another protocol?" in report
 
 
 def test_a_submission_service_without_logins(backend, check):
