@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -382,6 +383,11 @@ def test_both_families(backend, chains, directory):
 def test_the_neighbour_with_implicit_tls(chains, backend, protocol, port, neighbour_port):
     """Well-known ports on a loopback address of our own."""
     host = "127.0.93.1"
+    for taken in (port, neighbour_port):
+        try:
+            socket.create_server((host, taken)).close()
+        except OSError as e:
+            unavailable(f"port {taken} of this machine: {e.strerror}")
     clear = backend(server(protocol, chains.whole), host=host, port=port)
     words = (protocol, f"{host}:{port}", "--ca", chains.ca, "--servername", "localhost")
     report = probe(*words)
