@@ -4,7 +4,8 @@
 #define STARTTLSD_HOSTNAME_H
 
 /* The fully qualified name if the resolver knows one, else the host name, else "localhost". Asks
- * the resolver, once: later calls get the same text. Never NULL. */
+ * the resolver, once and with one try of a second: later calls get the same text.
+ * Never NULL. */
 const char *machine_fqdn(void);
 
 #endif
