@@ -330,7 +330,7 @@ def test_octets_behind_starttls_never_become_commands(permissive, dovecot, comma
     line = permissive.server.session(client)
     assert line["end"] == "violation"
     permissive.server.wait_for("session.violation", session=line["session"], kind="injection")
-    assert "Login: user=<alice>" not in dovecot.log()[before:]
+    assert "in: user=<alice>" not in dovecot.log()[before:]
 
 
 # ---- The end ------------------------------------------------------------------------------------------

@@ -278,4 +278,4 @@ def test_octets_behind_stls_never_become_commands(permissive, dovecot, first):
     line = permissive.server.session(client)
     assert line["end"] == "violation"
     permissive.server.wait_for("session.violation", session=line["session"], kind="injection")
-    assert "Login: user=<alice>" not in dovecot.log()[before:]
+    assert "in: user=<alice>" not in dovecot.log()[before:]

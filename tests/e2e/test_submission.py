@@ -5,7 +5,8 @@ import base64
 import pytest
 
 from clients import BODIES, Client, big_body, digest, lines_of, message
-from senders import SENDERS, by_msmtp, by_swaks
+from sasl import ScramSha256, cram_md5
+from senders import SENDERS, by_msmtp, by_swaks, msmtp_knows_scram
 
 pytestmark = pytest.mark.root
 
@@ -138,9 +139,41 @@ def test_mechanisms_that_cannot_pass_a_gateway_are_not_offered(service, submissi
     assert service.server.session(client)["auth_failures"] == "0"
 
 
+def login_cram(client, name, password):
+    challenge = client.expect("AUTH CRAM-MD5", 334)[4:]
+    return client.command(cram_md5(name, password, challenge))
+
+
+def login_scram(client, name, password):
+    exchange = ScramSha256(name, password)
+    challenge = client.expect("AUTH SCRAM-SHA-256", 334)[4:]
+    for step in (exchange.first, exchange.final):
+        challenge = client.expect(step(challenge), 334)[4:]
+    return client.command(exchange.last(challenge))
+
+
+def login_scram_initial(client, name, password):
+    exchange = ScramSha256(name, password)
+    challenge = client.expect("AUTH SCRAM-SHA-256 " + exchange.first(), 334)[4:]
+    challenge = client.expect(exchange.final(challenge), 334)[4:]
+    return client.command(exchange.last(challenge))
+
+
+@pytest.mark.parametrize("login", [login_cram, login_scram, login_scram_initial])
+def test_exchanges_of_several_rounds(service, submission, mark, login):
+    with service.client() as client:
+        assert login(client, *BOB).startswith("235 2.7.0")
+        assert client.mail(message(mark, b"x\r\n")).startswith("250")
+        client.quit()
+    submission.arrived(mark)
+    assert service.server.session(client)["auth"] == "ok"
+
+
 @pytest.mark.parametrize("mechanism", ["CRAM-MD5", "SCRAM-SHA-256"])
-def test_exchanges_of_several_rounds(service, submission, certificates, needs, mark, mechanism):
+def test_exchanges_of_a_client(service, submission, certificates, needs, mark, mechanism):
     needs("msmtp")
+    if mechanism.startswith("SCRAM") and not msmtp_knows_scram():
+        pytest.skip("this msmtp gives SCRAM up inside TLS before its first word, whatever the server")
     by_msmtp(service.port, certificates.ca, message(mark, b"x\r\n"), BOB, service.implicit, mechanism)
     submission.arrived(mark)
 

@@ -149,7 +149,7 @@ def test_dovecot_sees_the_client(machines, servers, services, family, dialect):
         client.login(user, password)
         client.quit()
         assert services.session(client)["auth"] == "ok"
-    seen(servers[dialect.protocol], rf"-login: .*Login: user=<{user}>.*rip={CLIENT[family]}, lip={BACKEND[family]},")
+    seen(servers[dialect.protocol], rf"-login: .*in: user=<{user}>.*rip={CLIENT[family]}, lip={BACKEND[family]},")
 
 
 def test_a_balancer_names_the_client(machines, servers, services):
