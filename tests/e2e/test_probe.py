@@ -6,7 +6,6 @@ import json
 import pathlib
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from conftest import unavailable
 from dovecot import DovecotMailboxes
 from exim import Exim
 from gateway import PROGRAM
+from networks import Machine
 from peers import free_port
 from postfix import Postfix
 from probe_servers import Chains, server
@@ -378,22 +378,25 @@ def test_both_families(backend, chains, directory):
     assert report.status == 1 and bad.connections
 
 
+@pytest.fixture
+def own_network():
+    """Where no port is taken; this thread is there."""
+    machine = Machine()
+    with machine.inside():
+        yield
+    machine.close()
+
+
 @pytest.mark.root
+@pytest.mark.mount
 @pytest.mark.parametrize("protocol, port, neighbour_port", [("smtp", 587, 465), ("imap", 143, 993)])
-def test_the_neighbour_with_implicit_tls(chains, backend, protocol, port, neighbour_port):
-    """Well-known ports on a loopback address of our own."""
-    host = "127.0.93.1"
-    for taken in (port, neighbour_port):
-        try:
-            socket.create_server((host, taken)).close()
-        except OSError as e:
-            unavailable(f"port {taken} of this machine: {e.strerror}")
-    clear = backend(server(protocol, chains.whole), host=host, port=port)
-    words = (protocol, f"{host}:{port}", "--ca", chains.ca, "--servername", "localhost")
+def test_the_neighbour_with_implicit_tls(chains, own_network, backend, protocol, port, neighbour_port):
+    clear = backend(server(protocol, chains.whole), port=port)
+    words = (protocol, clear.address, "--ca", chains.ca, "--servername", "localhost")
     report = probe(*words)
     assert clear.connections and report.bad() == {}
     assert report.address["implicit_tls"] == {"port": neighbour_port, "works": {"result": False, "reason": "Connection refused"}}
-    neighbour = backend(server(protocol, chains.whole, is_implicit=True), host=host, port=neighbour_port)
+    neighbour = backend(server(protocol, chains.whole, is_implicit=True), port=neighbour_port)
     report = probe(*words)
     assert report.address["implicit_tls"] == {"port": neighbour_port, "works": {"result": True, "reason": None}}
     assert len(neighbour.connections) == 1
