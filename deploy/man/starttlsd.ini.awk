@@ -63,8 +63,8 @@ END {
     print ".Sh EXAMPLES"
     print "Submission with STARTTLS in front of an old server:"
     print ".Bd -literal -offset indent"
-    print "[defaults]\ncertificate = /etc/starttlsd/chain.pem /etc/starttlsd/key.pem\n"
-    print "[service submission]\nprotocol = smtp\nlisten = *:587\nbackend = 192.0.2.10:25\nrelay = login\nidentity = none"
+    print "[defaults]\ncertificate = /etc/starttlsd/chain.pem /etc/starttlsd/key.pem\nidentity = none\n"
+    print "[service submission]\nprotocol = smtp\nlisten = *:587\nbackend = 192.0.2.10:25\nrelay = login"
     print ".Ed"
     print ".Sh SEE ALSO\n.Xr starttlsd 8"
 }
