@@ -22,8 +22,10 @@ umask 0
 export MAILDIRPATH=Maildir IMAP_CAPABILITY="{capability}" POP3AUTH="{mechanisms}"
 export IMAP_EMPTYTRASH= IMAP_USELOCKS=1 IMAP_IDLE_TIMEOUT=1 IMAP_CHECK_ALL_FOLDERS=0 IMAP_MAILBOX_SANITY_CHECK=0
 /usr/lib/courier/courier-authlib/authdaemond &
+# A newer one asks nobody for IDENT, and has no word against it.
+ident=$(grep -qa noidentlookup "$(command -v couriertcpd)" && echo -noidentlookup || true)
 listen() {{
-    exec couriertcpd -address=127.0.0.1 -maxprocs=40 -maxperip=40 -maxperc=40 -nodnslookup -noidentlookup "$@"
+    exec couriertcpd -address=127.0.0.1 -maxprocs=40 -maxperip=40 -maxperc=40 -nodnslookup $ident "$@"
 }}
 lib=/usr/lib/courier/courier
 (listen {pop3} $lib/courierpop3login $lib/courierpop3d Maildir) &
