@@ -88,7 +88,8 @@ static void judge_silence(struct opinion *j)
     opinion_find(j, FINDING_PROBLEM, "greeting", "%s%s",
                  strstr(look->why, "greeting") != NULL ? "" : "no greeting: ", reason(look->why));
     if (strstr(look->why, "in time") == NULL)
-        opinion_advise(j, "its log should say why it does not serve this machine");
+        opinion_advise(j, "its log should say why it does not serve this machine%s",
+                       j->o->proxy ? "" : "; if it waits for a PROXY header: --proxy");
     else if (!is_starttls(j) || j->o->proxy)
         opinion_advise(j, "it hangs, or waits for something else%s",
                        is_starttls(j) ? ": for TLS from the first octet? Then --tls implicit" : "");

@@ -168,6 +168,9 @@ static void silence_is_a_problem(void **state)
     assert_null(strstr(judge().finding[0].advice, "--proxy"));
     silent("it closed the connection");
     expect("greeting", FINDING_PROBLEM, "no greeting: it closed the connection", "log");
+    assert_null(strstr(judge().finding[0].advice, "--proxy"));
+    options.proxy = false;
+    expect("greeting", FINDING_PROBLEM, "no greeting: it closed the connection", "--proxy");
 }
 
 static void silence_inside_implicit_tls_has_a_handshake(void **state)
